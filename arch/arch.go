@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package arch
+
+import "debug/elf"
+
+// Addr is an address in a target: a process, or the link-time layout of an
+// image. It is never an address of our own process.
+type Addr uint64
+
+// Arch is a port: all that the builder and the applier know of one CPU.
+type Arch struct {
+	Name    string      // as GOARCH names it
+	Machine elf.Machine // e_machine
+
+	// Relocs is every relocation that this port applies, by ELF type number;
+	// any other type is refused.
+	Relocs map[uint32]Howto
+	// RelocName names a type for messages, also one that is not in Relocs.
+	RelocName func(typ uint32) string
+
+	// LandingPad is the instruction that an indirect branch may have to land
+	// on (endbr64, bti c). A jump is written after it where a function begins
+	// with one.
+	LandingPad []byte
+	// Reach is the largest distance in bytes, in either direction, between an
+	// image and a payload that refers to it.
+	Reach uint64
+
+	// Decode tells length, kind and PC-relative operand of the instruction at
+	// the start of code, whose address is pc.
+	Decode func(code []byte, pc Addr) (Insn, error)
+
+	// JumpSize is the number of bytes of Jump.
+	JumpSize int
+	// Jump encodes an unconditional jump that stands at from and goes to to.
+	// The error wraps ErrRange where to is out of reach.
+	Jump func(from, to Addr) ([]byte, error)
+	// StubSize is the number of bytes of Stub, a multiple of its alignment.
+	StubSize int
+	// Stub encodes a jump, standing at at, to the address that the 8-byte slot
+	// holds when the stub runs. It changes no register that carries an
+	// argument. The error wraps ErrRange where the slot is out of reach.
+	Stub func(at, slot Addr) ([]byte, error)
+	// TLSDescReturn is code for a TLS descriptor's resolver that returns the
+	// descriptor's argument: static TLS needs no more.
+	TLSDescReturn []byte
+
+	// TPOffset is the offset from the thread pointer of byte off in the TLS
+	// block of the main executable whose PT_TLS has the given p_memsz, p_align
+	// and p_vaddr.
+	TPOffset func(off, memsz, align, vaddr uint64) int64
+
+	Dynamic  Dynamic
+	Regs     Regs
+	Syscall  Syscall
+	SigFrame SigFrame
+}
+
+// Dynamic is the port's dynamic relocation types, as images carry them. They
+// are read and never emitted.
+type Dynamic struct {
+	Relative, GlobDat, JumpSlot, Copy, Abs64, IRelative uint32
+	DTPMod, DTPOff, TPOff, TLSDesc                      uint32
+}
+
+// Kind tells what an instruction does to the flow of control.
+type Kind uint8
+
+const (
+	Plain        Kind = iota // goes on with the next instruction
+	Jump                     // unconditional, direct
+	CondJump                 // conditional, direct (loops and jrcxz too)
+	Call                     // direct
+	IndirectJump             // through a register or memory
+	IndirectCall             // through a register or memory
+	Return                   // ret, iret
+	Stop                     // never goes on: ud2, hlt, int3
+)
+
+func (k Kind) String() string {
+	return [...]string{"plain", "jump", "conditional jump", "call", "indirect jump", "indirect call", "return", "stop"}[k]
+}
+
+// Insn is what is known of one decoded instruction.
+type Insn struct {
+	Len  int // bytes
+	Kind Kind
+
+	// PCRel says that the instruction has a PC-relative operand, of a branch
+	// or of a memory reference, whose field lies FieldOff bytes into the
+	// instruction and is FieldLen bytes long.
+	PCRel              bool
+	FieldOff, FieldLen int
+	// Target is the address that the PC-relative operand refers to.
+	Target Addr
+	// Nop says that the instruction only fills space.
+	Nop bool
+}

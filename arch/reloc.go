@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package arch
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrRange: X does not fit in its field, or a target is out of reach.
+	ErrRange = errors.New("out of range")
+	// ErrAlign: X has bits below the alignment that the field can express.
+	ErrAlign = errors.New("misaligned")
+	// ErrPlace: the place is shorter than the relocation.
+	ErrPlace = errors.New("place is cut short")
+)
+
+// Operands are the inputs of a relocation, in the letters of the psABIs; see
+// the package's glossary. All are addresses in the target, offsets in bytes.
+type Operands struct {
+	S, P, G, GOT, L Addr
+	A, TP, DTP      int64
+	V               int64
+	Z               uint64 // size of the symbol, in bytes
+}
+
+// Expr computes X. Its text is that of the ABI document and is quoted in
+// errors, so that the two cannot drift.
+type Expr struct {
+	Text string
+	eval func(Operands) int64
+	// uses is the operand in which the expression is linear, so that it can
+	// be solved; 0 where it is not (pages, low parts).
+	uses byte
+}
+
+// Calc is an expression that cannot be solved for a symbol.
+func Calc(text string, eval func(Operands) int64) Expr { return Expr{Text: text, eval: eval} }
+
+// Linear is an expression X = v + rest, where v is the operand that by names:
+// 'S', 'G', 'T' (TP) or 'D' (DTP).
+func Linear(by byte, text string, eval func(Operands) int64) Expr {
+	return Expr{Text: text, eval: eval, uses: by}
+}
+
+// Eval computes X.
+func (e Expr) Eval(o Operands) int64 { return e.eval(o) }
+
+// Solve finds the operand (its letter is returned too) that gives x, the other
+// operands being o. ok is false where the expression cannot be solved.
+func (e Expr) Solve(x int64, o Operands) (by byte, v int64, ok bool) {
+	switch e.uses {
+	case 'S':
+		o.S = 0
+	case 'G':
+		o.G = 0
+	case 'T':
+		o.TP = 0
+	case 'D':
+		o.DTP = 0
+	default:
+		return 0, 0, false
+	}
+	return e.uses, x - e.eval(o), true
+}
+
+// Check is what has to hold of X before it is stored.
+type Check struct {
+	bits   uint // 0: unchecked
+	signed bool
+	either bool
+	align  int64
+}
+
+// Unchecked stores the low bits of X, whatever the rest.
+var Unchecked = Check{}
+
+// Signed wants -2^(bits-1) <= X < 2^(bits-1).
+func Signed(bits uint) Check { return Check{bits: bits, signed: true} }
+
+// Unsigned wants 0 <= X < 2^bits.
+func Unsigned(bits uint) Check { return Check{bits: bits} }
+
+// Either wants -2^(bits-1) <= X < 2^bits.
+func Either(bits uint) Check { return Check{bits: bits, either: true} }
+
+// Align adds that X is a multiple of n, a power of two.
+func (c Check) Align(n int64) Check { c.align = n; return c }
+
+// Limits are the smallest and the largest X that pass; ok is false where
+// every X passes.
+func (c Check) Limits() (lo, hi int64, ok bool) {
+	switch {
+	case c.bits == 0 || c.bits >= 64:
+		return 0, 0, false
+	case c.signed:
+		return -1 << (c.bits - 1), 1<<(c.bits-1) - 1, true
+	case c.either:
+		return -1 << (c.bits - 1), 1<<c.bits - 1, true
+	}
+	return 0, 1<<c.bits - 1, true
+}
+
+// Verify returns an error that wraps ErrRange or ErrAlign, or nil.
+func (c Check) Verify(x int64) error {
+	if lo, hi, ok := c.Limits(); ok && (x < lo || x > hi) {
+		return ErrRange
+	}
+	if c.align > 1 && x&(c.align-1) != 0 {
+		return ErrAlign
+	}
+	return nil
+}
+
+// Field says where in a place X goes. Put clears and sets only the field's
+// bits; Get reads X back, sign-extended where the field is signed.
+type Field struct {
+	Put func(place []byte, x int64)
+	Get func(place []byte) int64
+}
+
+// Need is what has to exist in the target before a relocation is applied.
+type Need uint8
+
+const (
+	NeedNothing Need = iota
+	NeedStub         // a call: S itself where it is in reach, else a stub L, which becomes S
+	NeedGOT          // G: an 8-byte slot that holds S
+	NeedGOTBase      // GOT: the base of the payload's slots
+	NeedTP           // TP is known: static TLS
+	NeedDTP          // DTP is known
+	NeedGOTTP        // G: an 8-byte slot that holds TP
+	NeedTLSGD        // G: a 16-byte slot, module id and DTP
+	NeedTLSLD        // G: a 16-byte slot, module id and 0
+	NeedTLSDesc      // G: a 16-byte slot, resolver and its argument TP
+)
+
+// Howto is one row of a relocation table.
+type Howto struct {
+	Name  string
+	Size  int // bytes of the place; 0: a marker, nothing is written
+	Expr  Expr
+	Check Check
+	Field Field
+	Need  Need
+}
+
+// Apply computes X, checks it and stores it in place, which holds the bytes at
+// o.P. On an error the place is untouched.
+func (h Howto) Apply(place []byte, o Operands) error {
+	if h.Size == 0 {
+		return nil
+	}
+	if len(place) < h.Size {
+		return fmt.Errorf("%s: %w", h.Name, ErrPlace)
+	}
+	x := h.Expr.Eval(o)
+	if err := h.Check.Verify(x); err != nil {
+		return fmt.Errorf("%s: %s = %#x: %w", h.Name, h.Expr.Text, x, err)
+	}
+	h.Field.Put(place[:h.Size], x)
+	return nil
+}
+
+// Mask has a set bit for each bit of the place that the relocation writes.
+func (h Howto) Mask() []byte {
+	zero, ones := make([]byte, h.Size), make([]byte, h.Size)
+	if h.Size > 0 {
+		h.Field.Put(zero, 0)
+		h.Field.Put(ones, -1)
+	}
+	for i := range ones {
+		ones[i] ^= zero[i]
+	}
+	return ones
+}
