@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+SHELL         := /bin/bash
+.SHELLFLAGS   := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+GO     ?= go
+GIT    := git -c safe.directory='*'
+COMMIT  ?= $(shell $(GIT) rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+VERSION ?= $(shell $(GIT) describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+# A checkout that belongs to somebody else, as in a container, must build too.
+export GOFLAGS := -buildvcs=false $(GOFLAGS)
+
+# COMMAND:PACKAGE, or PACKAGE alone: what is missing is installed.
+TEST_PACKAGES   := gcc g++ libc6-dev as:binutils make zstd minisign python3 musl-gcc:musl-tools
+CORPUS_PACKAGES := $(TEST_PACKAGES) \
+	ipxe-qemu libaio1 libcjson1 libdeflate0 libevent-2.1-7 libfdt1 libgcrypt20 libglib2.0-0 \
+	libidn2-0 libjbig0 libjemalloc2 libjpeg62-turbo liblerc4 liblz4-1 liblzo2-2 \
+	libncursesw6 libnetfilter-conntrack3 libnettle8 libpam0g libpcre2-8-0 libpixman-1-0 \
+	libpng16-16 libsasl2-2 libseccomp2 libslirp0 libssl3 libsystemd0 libtiff-dev libtiff6 \
+	liburing2 libwebp7 libzstd1 qemu-system-data seabios
+
+# Packages with threads of their own; the others gain nothing from the detector.
+RACE     := ./applier/... ./cmd/ulpatch-apply/...
+FUZZTIME ?= 10s
+LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+.PHONY: help
+help: ## say what there is
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
+
+.PHONY: setup
+setup: ## install what the tests need and this machine lacks (Debian packages)
+	@.ci/setup $(TEST_PACKAGES)
+
+.PHONY: build
+build: ## both programs, static, in bin/
+	@for program in ulpatch-build ulpatch-apply; do \
+		CGO_ENABLED=0 $(GO) build -trimpath -o bin/$$program \
+			-ldflags '-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)' ./cmd/$$program; \
+	done
+
+.PHONY: check
+check: ## gofmt and go vet
+	@unformatted=$$(gofmt -l .); [[ -z $$unformatted ]] || { echo "gofmt -w these: $$unformatted"; exit 1; }
+	$(GO) vet ./...
+
+.PHONY: test
+test: setup build check ## all tests; those of the applier need root and ptrace
+	@.ci/check-ptrace
+	$(GO) test -count=1 $$($(GO) list ./... | grep -vxF -f <($(GO) list $(RACE)))
+	$(GO) test -count=1 -race $(RACE)
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (10s)
+	@for package in $$($(GO) list ./...); do \
+		list=$$($(GO) test -list '^Fuzz' $$package); \
+		for target in $$(grep '^Fuzz' <<<"$$list" || true); do \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## all benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: demo
+demo: setup build ## a story in a minute: a bug, its fix, the server never restarted
+	@testdata/server/demo.sh
+
+.PHONY: corpus
+corpus: build ## patch real daemons: CORPUS=DIR [CASES='-only nginx'] [JSON=FILE]
+	@.ci/setup $(CORPUS_PACKAGES)
+	@: $${CORPUS:?say CORPUS=DIR}
+	$(GO) run ./cmd/corpus -bin bin $(if $(JSON),-json $(JSON)) $(CASES) "$$CORPUS"
+
+.PHONY: lint
+lint: ## golangci-lint, built on the first run
+	$(GO) run $(LINT) run ./...
+
+.PHONY: clean
+clean: ## remove bin/
+	rm -rf bin
