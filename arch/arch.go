@@ -31,6 +31,21 @@ type Arch struct {
 	// the start of code, whose address is pc.
 	Decode func(code []byte, pc Addr) (Insn, error)
 
+	// BranchReloc tells whether the field at code[off:], to which a relocation
+	// of type typ belongs, is the target of a direct call or jump. Otherwise it
+	// is an address that is computed or stored. code is code and not data.
+	BranchReloc func(typ uint32, code []byte, off int) bool
+	// PCAdjust tells how many bytes lie between the start of the field that is
+	// relocated at code[relocOff:] and the address that its instruction, at
+	// code[insnOff:], counts from: S + A + PCAdjust is what a PC-relative
+	// relocation refers to. It is 0 for a field that is not PC-relative.
+	PCAdjust func(code []byte, insnOff, relocOff int) (int64, error)
+	// Relax recognises what a linker made of the instructions round a relocation
+	// of type typ at off, given the object's bytes and the image's at the same
+	// place. ok is false where there is no known rewrite: then the field has to
+	// hold what Relocs says.
+	Relax func(typ uint32, orig, linked []byte, off int) (r Rewrite, ok bool)
+
 	// JumpSize is the number of bytes of Jump.
 	JumpSize int
 	// Jump encodes an unconditional jump that stands at from and goes to to.

@@ -39,7 +39,7 @@ type Expr struct {
 func Calc(text string, eval func(Operands) int64) Expr { return Expr{Text: text, eval: eval} }
 
 // Linear is an expression X = v + rest, where v is the operand that by names:
-// 'S', 'G', 'T' (TP) or 'D' (DTP).
+// 'S', 'G', 'T' (TP), 'D' (DTP) or 'B' (GOT, the base).
 func Linear(by byte, text string, eval func(Operands) int64) Expr {
 	return Expr{Text: text, eval: eval, uses: by}
 }
@@ -59,6 +59,8 @@ func (e Expr) Solve(x int64, o Operands) (by byte, v int64, ok bool) {
 		o.TP = 0
 	case 'D':
 		o.DTP = 0
+	case 'B':
+		o.GOT = 0
 	default:
 		return 0, 0, false
 	}
@@ -126,7 +128,7 @@ type Need uint8
 const (
 	NeedNothing Need = iota
 	NeedStub         // a call: S itself where it is in reach, else a stub L, which becomes S
-	NeedGOT          // G: an 8-byte slot that holds S
+	NeedGOT          // G: an 8-byte slot that holds S; GOT too, where the expression has it
 	NeedGOTBase      // GOT: the base of the payload's slots
 	NeedTP           // TP is known: static TLS
 	NeedDTP          // DTP is known
