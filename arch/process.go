@@ -30,24 +30,30 @@ type Syscall struct {
 	Number, Result int    // register offsets in Regs
 	Args           [6]int // register offsets in Regs
 
-	// Restarted changes the registers of a thread that was stopped in a system
-	// call so that it makes the call again, or, with live set, so that it goes
-	// on with it as the kernel would (restart_syscall). It changes nothing for
-	// a thread that was in none.
-	Restarted func(regs []byte, live bool)
+	// Never is the offset of the register that tells the kernel which system
+	// call a thread is in; all ones there say none, so that nothing is restarted.
+	Never int
+	// Restart rewrites the registers of a thread that was stopped in a system
+	// call so that it makes the call again, whatever runs in between. It changes
+	// nothing for a thread that was in none.
+	Restart func(regs []byte)
 
-	MemfdCreate, Mmap, Munmap, Close, Ftruncate, Getpid uint64
+	MemfdCreate, Mmap, Munmap, Close, Getpid uint64 // system-call numbers
 }
 
-// SigFrame builds what a thread needs to restore itself without us.
+// SigFrame builds what a thread needs to restore itself without us: the signal
+// frame that rt_sigreturn reads.
 type SigFrame struct {
-	// FPRegset is the note type of the vector state (NT_X86_XSTATE, NT_PRFPREG).
-	FPRegset int
-	// Build returns the bytes of a signal frame that ends below top, and the
-	// address of its first byte. After rt_sigreturn with the stack pointer that
-	// Enter arranges, the thread has regs, vector state fp and signal mask.
-	Build func(top Addr, regs, fp []byte, mask uint64) (frame []byte, at Addr, err error)
-	// Enter changes regs so that a system-call gadget at pc returns into the
-	// restorer, and so into the frame at frame, whose bytes it may complete.
-	Enter func(regs, frame []byte, at, pc, restorer Addr)
+	// FPRegset is the note type of the vector state (NT_X86_XSTATE, NT_PRFPREG),
+	// FPSize the most bytes that it has.
+	FPRegset, FPSize int
+	// RedZone is the number of bytes below the stack pointer that belong to the
+	// thread.
+	RedZone uint64
+	// Build returns the bytes of a frame that ends at or below top, and the
+	// address of the first of them. Where the thread continues at a system-call
+	// gadget with that address as its stack pointer, the gadget returns to
+	// restorer, and rt_sigreturn then gives the thread regs, the vector state
+	// fp and the signal mask.
+	Build func(top Addr, regs, fp []byte, mask uint64, restorer Addr) (frame []byte, at Addr, err error)
 }

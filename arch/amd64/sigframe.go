@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package amd64
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/ulpatch/ulpatch/arch"
+)
+
+// Byte offsets in struct rt_sigframe (linux/arch/x86/include/asm/sigframe.h):
+// the return address, then struct ucontext with struct sigcontext_64 inside.
+const (
+	framePretcode = 0
+	frameUCFlags  = 8
+	frameContext  = 48 // uc_mcontext
+	frameSigmask  = frameContext + 256
+	frameInfo     = frameSigmask + 8 // siginfo_t, which rt_sigreturn does not read
+	frameSize     = frameInfo + 128
+
+	contextCS      = frameContext + 144
+	contextSS      = frameContext + 150
+	contextFPState = frameContext + 184
+
+	ucFPXState        = 1
+	ucSigcontextSS    = 2
+	ucStrictRestoreSS = 4
+)
+
+// contextRegs is the order of the registers in struct sigcontext_64.
+var contextRegs = [...]int{
+	regR8, regR9, regR10, regR11, regR12, regR13, regR14, regR15,
+	regRDI, regRSI, regRBP, regRBX, regRDX, regRAX, regRCX, regRSP, regRIP, regEFLAGS,
+}
+
+// The XSAVE area in its standard format (Intel SDM vol. 1, chapter 13), with
+// the kernel's own struct _fpx_sw_bytes in the bytes that the hardware leaves.
+const (
+	xstateSW       = 464 // _fpx_sw_bytes; in a ptrace set: the enabled features
+	xstateHeader   = 512 // XSTATE_BV
+	xstateMin      = 576
+	xstateBeforeAM = 2696 // end of PKRU, what lies before the AMX tiles
+	featuresAMX    = 3 << 17
+	magic1         = 0x46505853
+	magic2         = 0x46505845
+)
+
+var sigFrame = arch.SigFrame{
+	FPRegset: 0x202, // NT_X86_XSTATE
+	FPSize:   16384,
+	RedZone:  128,
+	Build:    buildSigFrame,
+}
+
+func buildSigFrame(top arch.Addr, set, fp []byte, mask uint64, restorer arch.Addr) ([]byte, arch.Addr, error) {
+	le := binary.LittleEndian
+	if len(set) < regsSize || len(fp) < xstateMin {
+		return nil, 0, fmt.Errorf("signal frame: register sets of %d and %d bytes are too short", len(set), len(fp))
+	}
+	features := le.Uint64(fp[xstateSW:])
+	if used := le.Uint64(fp[xstateHeader:]); len(fp) > xstateBeforeAM && used&featuresAMX == 0 {
+		// A thread that never asked for AMX has no room for its tiles, and the
+		// kernel refuses a frame that is larger than the thread's own state.
+		fp, features = fp[:xstateBeforeAM], features&^featuresAMX
+	}
+
+	fpAt := (top - arch.Addr(len(fp)+4)) &^ 63
+	at := (fpAt-frameSize)&^15 - 8 // as at a function's entry
+	frame := make([]byte, int(fpAt-at)+len(fp)+4)
+
+	le.PutUint64(frame[framePretcode:], uint64(restorer))
+	le.PutUint64(frame[frameUCFlags:], ucFPXState|ucSigcontextSS|ucStrictRestoreSS)
+	for i, reg := range contextRegs {
+		copy(frame[frameContext+8*i:][:8], set[reg:])
+	}
+	copy(frame[contextCS:][:2], set[regCS:])
+	copy(frame[contextSS:][:2], set[regSS:])
+	le.PutUint64(frame[contextFPState:], uint64(fpAt))
+	le.PutUint64(frame[frameSigmask:], mask)
+	// uc_stack stays zero: a stack of no size is refused by the kernel, which
+	// leaves the thread's alternate stack as it is.
+
+	state := frame[fpAt-at:]
+	copy(state, fp)
+	sw := state[xstateSW:]
+	le.PutUint32(sw[0:], magic1)
+	le.PutUint32(sw[4:], uint32(len(fp)+4))
+	le.PutUint64(sw[8:], features)
+	le.PutUint32(sw[16:], uint32(len(fp)))
+	clear(sw[20:48])
+	le.PutUint32(state[len(fp):], magic2)
+	return frame, at, nil
+}
