@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//go:build linux
+
+package ptrace
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+func request(req, tid int, addr, data uintptr) unix.Errno {
+	_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, uintptr(req), uintptr(tid), addr, data, 0, 0)
+	return errno
+}
+
+func regset(req, tid, note int, set []byte) (int, unix.Errno) {
+	iov := unix.Iovec{Base: unsafe.SliceData(set)}
+	iov.SetLen(len(set))
+	errno := request(req, tid, uintptr(note), uintptr(unsafe.Pointer(&iov)))
+	return int(iov.Len), errno
+}
+
+func sigmask(req, tid int, mask uint64) (uint64, unix.Errno) {
+	errno := request(req, tid, unsafe.Sizeof(mask), uintptr(unsafe.Pointer(&mask)))
+	return mask, errno
+}
+
+// siginfo is the head of the kernel's siginfo_t as waitid fills it.
+type siginfo struct {
+	signo, errno, code int32
+	_                  int32 // alignment of the union
+	pid                int32
+	uid                uint32
+	status             int32
+	_                  [100]byte
+}
+
+// waitNoConsume waits for a stop or the end of a thread and leaves the stop in
+// place. It returns si_code and si_status.
+func waitNoConsume(tid int) (code, status int, errno unix.Errno) {
+	var info siginfo
+	const options = unix.WSTOPPED | unix.WEXITED | unix.WALL | unix.WNOWAIT
+	// Syscall and not RawSyscall: it may block.
+	_, _, errno = unix.Syscall6(unix.SYS_WAITID, unix.P_PID, uintptr(tid),
+		uintptr(unsafe.Pointer(&info)), options, 0, 0)
+	return int(info.code), int(info.status), errno
+}
