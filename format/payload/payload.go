@@ -47,10 +47,14 @@ type Symbol struct {
 // Undefined is the Section of a symbol that the payload does not define.
 const Undefined = -1
 
+// NoSymbol is the Symbol of a relocation that names none: S is 0. Markers like
+// R_RISCV_RELAX have none.
+const NoSymbol = -1
+
 // Reloc is a RELA entry.
 type Reloc struct {
 	Off    uint64 // bytes from the start of the section
 	Type   uint32
-	Symbol int // index in File.Symbols
+	Symbol int // index in File.Symbols, or NoSymbol
 	Addend int64
 }
