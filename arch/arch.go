@@ -2,7 +2,17 @@
 
 package arch
 
-import "debug/elf"
+import (
+	"debug/elf"
+	"errors"
+)
+
+var (
+	// ErrInsn: the bytes are no instruction that the port knows.
+	ErrInsn = errors.New("unknown instruction")
+	// ErrShort: the code ends in the middle of an instruction.
+	ErrShort = errors.New("instruction is cut short")
+)
 
 // Addr is an address in a target: a process, or the link-time layout of an
 // image. It is never an address of our own process.

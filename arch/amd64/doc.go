@@ -47,6 +47,10 @@ var Arch = &arch.Arch{
 	Relocs:    arch.Table(Relocs, relocName),
 	RelocName: relocName,
 
+	Decode:      decode,
+	BranchReloc: branchReloc,
+	PCAdjust:    pcAdjust,
+
 	LandingPad: landingPad,
 	Reach:      reach,
 

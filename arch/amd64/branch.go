@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package amd64
+
+import (
+	"debug/elf"
+	"fmt"
+
+	"github.com/ulpatch/ulpatch/arch"
+)
+
+// branchReloc looks at the opcode before the field. It can't be mistaken for the
+// ModRM byte of a RIP-relative operand, which is 05, 0d, 15 .. 3d.
+func branchReloc(typ uint32, code []byte, off int) bool {
+	switch elf.R_X86_64(typ) {
+	case elf.R_X86_64_PC32, elf.R_X86_64_PLT32:
+	default:
+		return false
+	}
+	if off < 1 || off > len(code) {
+		return false
+	}
+	op := code[off-1]
+	if op == 0xe8 || op == 0xe9 {
+		return true
+	}
+	return op&0xf0 == 0x80 && off >= 2 && code[off-2] == 0x0f
+}
+
+func pcAdjust(code []byte, insnOff, relocOff int) (int64, error) {
+	if insnOff < 0 || insnOff > len(code) {
+		return 0, fmt.Errorf("instruction at %#x of %#x bytes: %w", insnOff, len(code), arch.ErrShort)
+	}
+	insn, err := decode(code[insnOff:], 0)
+	if err != nil {
+		return 0, fmt.Errorf("instruction at %#x: %w", insnOff, err)
+	}
+	field := relocOff - insnOff
+	if field < 0 || field >= insn.Len {
+		return 0, fmt.Errorf("instruction at %#x, %d bytes, does not hold the field at %#x: %w",
+			insnOff, insn.Len, relocOff, arch.ErrPlace)
+	}
+	if !insn.PCRel || field != insn.FieldOff {
+		return 0, nil
+	}
+	return int64(insn.Len - insn.FieldOff), nil
+}
