@@ -8,6 +8,7 @@ package payload
 
 import (
 	"debug/elf"
+	"fmt"
 
 	"github.com/ulpatch/ulpatch/format"
 )
@@ -57,4 +58,22 @@ type Reloc struct {
 	Type   uint32
 	Symbol int // index in File.Symbols, or NoSymbol
 	Addend int64
+}
+
+// FromBundle reads the payload of b.Manifest.Payloads[i] and wants that it
+// belongs to the image that the manifest names.
+func FromBundle(b *format.Bundle, i int) (*File, error) {
+	image := b.Manifest.Payloads[i].Image
+	data, err := b.Payload(i)
+	if err != nil {
+		return nil, err
+	}
+	f, err := Decode(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", image.Name, err)
+	}
+	if f.Table.Image != image {
+		return nil, fmt.Errorf("%s: %w: its table is that of %s, build-id %s", image.Name, format.ErrBody, f.Table.Image.Name, f.Table.Image.BuildID)
+	}
+	return f, nil
 }

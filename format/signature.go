@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package format
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"aead.dev/minisign"
+)
+
+// PublicKey verifies signatures; PrivateKey makes them. Both are minisign's.
+type (
+	PublicKey  = minisign.PublicKey
+	PrivateKey = minisign.PrivateKey
+)
+
+const (
+	// untrustedComment is the first line of every signature in a bundle. It is
+	// not signed, so it has to be the same in all.
+	untrustedComment = "signature of an ulpatch bundle"
+	maxComment       = 512 // bytes
+)
+
+// Trust is the set of keys whose signatures count. Today's policy: one valid
+// signature by one of them is enough.
+type Trust struct {
+	keys []PublicKey
+}
+
+// TrustKeys is the trust in the given keys. Without any, no bundle is accepted.
+func TrustKeys(keys ...PublicKey) Trust { return Trust{keys: slices.Clone(keys)} }
+
+// Signer is a trusted key whose signature is valid.
+type Signer struct {
+	KeyID   string // as minisign prints it: 16 upper-case hexadecimal digits
+	Comment string // the trusted comment, which is signed
+}
+
+// KeyID writes a key's ID as minisign prints it.
+func KeyID(id uint64) string { return fmt.Sprintf("%016X", id) }
+
+// parseSignature reads the text of a signature in its only form: prehashed,
+// with the fixed untrusted comment.
+func parseSignature(text []byte) (minisign.Signature, error) {
+	var s minisign.Signature
+	if err := s.UnmarshalText(text); err != nil {
+		return s, err
+	}
+	if s.Algorithm != minisign.HashEdDSA {
+		return s, errors.New("not a prehashed (ED) signature")
+	}
+	if s.UntrustedComment != untrustedComment {
+		return s, fmt.Errorf("untrusted comment is not %q", untrustedComment)
+	}
+	if err := CheckText(s.TrustedComment, maxComment); err != nil {
+		return s, fmt.Errorf("trusted comment: %w", err)
+	}
+	if again, err := s.MarshalText(); err != nil || !bytes.Equal(again, text) {
+		return s, ErrCanonical
+	}
+	return s, nil
+}
+
+// parseAll reads signatures, which ascend by key ID.
+func parseAll(texts [][]byte) ([]minisign.Signature, error) {
+	signatures := make([]minisign.Signature, len(texts))
+	for i, text := range texts {
+		s, err := parseSignature(text)
+		if err != nil {
+			return nil, fmt.Errorf("%w: signature %d: %w", ErrSignature, i, err)
+		}
+		if i > 0 && s.KeyID <= signatures[i-1].KeyID {
+			return nil, fmt.Errorf("%w: signature %d: key IDs not in ascending order, or twice", ErrSignature, i)
+		}
+		signatures[i] = s
+	}
+	return signatures, nil
+}
+
+// verify reads what is signed to its end and returns those who signed it. A
+// signature that claims to be by a trusted key and is not is an error, however
+// many others are valid.
+func (t Trust) verify(signed io.Reader, texts [][]byte) ([]Signer, error) {
+	if len(texts) == 0 {
+		return nil, fmt.Errorf("%w: it is not signed", ErrSignature)
+	}
+	if len(t.keys) == 0 {
+		return nil, fmt.Errorf("%w: no key is trusted", ErrSignature)
+	}
+	signatures, err := parseAll(texts)
+	if err != nil {
+		return nil, err
+	}
+	message := minisign.NewReader(signed)
+	if _, err := io.Copy(io.Discard, message); err != nil {
+		return nil, err
+	}
+	var signers []Signer
+	var strangers []string
+	for i, s := range signatures {
+		known, valid := false, false
+		for _, key := range t.keys {
+			if key.ID() == s.KeyID {
+				known = true
+				valid = valid || message.Verify(key, texts[i])
+			}
+		}
+		switch {
+		case valid:
+			signers = append(signers, Signer{KeyID: KeyID(s.KeyID), Comment: s.TrustedComment})
+		case known:
+			return nil, fmt.Errorf("%w: signature by key %s is invalid", ErrSignature, KeyID(s.KeyID))
+		default:
+			strangers = append(strangers, KeyID(s.KeyID))
+		}
+	}
+	if len(signers) == 0 {
+		return nil, fmt.Errorf("%w: signed by %v", ErrSignature, strangers)
+	}
+	return signers, nil
+}
+
+// sign makes the text of a signature over message. It is verified at once, for
+// a key file may hold halves that do not belong together.
+func sign(key PrivateKey, message []byte, comment string) ([]byte, error) {
+	r := minisign.NewReader(bytes.NewReader(message))
+	if _, err := io.Copy(io.Discard, r); err != nil {
+		return nil, err
+	}
+	text := r.SignWithComments(key, comment, untrustedComment)
+	if public, ok := key.Public().(PublicKey); !ok || !r.Verify(public, text) {
+		return nil, fmt.Errorf("key %s: its halves do not belong together", KeyID(key.ID()))
+	}
+	return text, nil
+}
