@@ -112,6 +112,8 @@ func (d *decoder) instruction() {
 		m := d.next() & 0x1f
 		d.next()
 		d.vex(m, d.next())
+	case opPopXOP:
+		d.popOrXOP()
 	case opEVEX:
 		m, p1 := d.next(), d.next()
 		d.next()
@@ -174,9 +176,32 @@ func (d *decoder) rex2Prefixed() {
 	case op>>4 == 4, op>>4 == 7, op>>4 == 0xa, op>>4 == 0xe:
 		d.invalid = true
 	default:
-		d.operands(kind, op) // refuses prefixes and escapes
+		d.operands(kind, op) // refuses prefixes, escapes and pop
 		d.oneByteKind(op)
 		d.nop = d.nop && payload&0x11 == 0
+	}
+}
+
+// popOrXOP: XOP (AMD, in libcrypto) is like VEX, with other maps.
+func (d *decoder) popOrXOP() {
+	if d.pos < len(d.code) && d.code[d.pos]&0x1f < 8 {
+		d.memory(0)
+		d.invalid = d.invalid || d.modrm>>3&7 != 0
+		return
+	}
+	m := d.next() & 0x1f
+	d.next()
+	d.next()
+	d.invalid = d.invalid || d.legacyPrefixed()
+	switch m {
+	case 8:
+		d.memory(1)
+	case 9:
+		d.memory(0)
+	case 10:
+		d.memory(4)
+	default:
+		d.invalid = true
 	}
 }
 
@@ -212,7 +237,7 @@ func (d *decoder) evex(p0, p1, op byte) {
 func (d *decoder) operands(kind, op byte) {
 	switch kind {
 	case opNone:
-	case opModRM, opGroup1A, opGroup4, opGroup5, opGroup11Eb, opGroup11Ev, opGroup3Eb, opGroup3Ev, opGroup17:
+	case opModRM, opGroup4, opGroup5, opGroup11Eb, opGroup11Ev, opGroup3Eb, opGroup3Ev, opGroup17:
 		d.memory(0)
 		d.group(kind)
 	case opModRMReg:
@@ -295,8 +320,6 @@ func (d *decoder) memory(imm int) {
 func (d *decoder) group(kind byte) {
 	reg := d.modrm >> 3 & 7
 	switch kind {
-	case opGroup1A:
-		d.invalid = d.invalid || reg != 0
 	case opGroup3Eb:
 		if reg < 2 {
 			d.skip(1)

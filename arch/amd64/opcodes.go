@@ -28,7 +28,7 @@ const (
 	opOffset    = 'o' // an address of 8 bytes, 4 with a 67 prefix
 	opJb        = 'j' // rel8
 	opJz        = 'J' // rel32
-	opGroup1A   = 'P' // pop; XOP's escape unless reg is 0
+	opPopXOP    = 'P' // pop, or XOP's escape where the next byte's low bits are 8 or more
 	opGroup3Eb  = 'f' // imm8 where reg is 0 or 1 (test)
 	opGroup3Ev  = 'F' // imm32 or imm16 where reg is 0 or 1 (test)
 	opGroup4    = 'i' // inc, dec

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package amd64
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// run fails the test with the tool's own words.
+func run(t testing.TB, tool string, args ...string) {
+	t.Helper()
+	if out, err := exec.Command(tool, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s %s: %v\n%s", tool, strings.Join(args, " "), err, out)
+	}
+}
+
+// assemble returns the object that as makes of src.
+func assemble(t testing.TB, name, src string) string {
+	t.Helper()
+	dir := t.TempDir()
+	source, object := filepath.Join(dir, name+".s"), filepath.Join(dir, name+".o")
+	if err := os.WriteFile(source, []byte(src), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "as", "--64", "-o", object, source)
+	return object
+}
+
+func hexBytes(b []byte) string {
+	var s []string
+	for _, v := range b {
+		s = append(s, fmt.Sprintf("%#02x", v))
+	}
+	return strings.Join(s, ",")
+}
