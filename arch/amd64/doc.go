@@ -50,6 +50,7 @@ var Arch = &arch.Arch{
 	Decode:      decode,
 	BranchReloc: branchReloc,
 	PCAdjust:    pcAdjust,
+	Relax:       relax,
 
 	LandingPad: landingPad,
 	Reach:      reach,
