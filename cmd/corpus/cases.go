@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// A flavour is how the objects of a case were compiled.
+const (
+	sections = "sections" // with -ffunction-sections -fdata-sections
+	plain    = "plain"    // without
+)
+
+// testCase is one fix: a folder with orig/, fixed/ and target/.
+type testCase struct {
+	pkg, cve, flavour string
+	dir               string
+	images            []string // paths of the linked images
+}
+
+func (c testCase) String() string {
+	if c.flavour == plain {
+		return "plain/" + c.pkg + "/" + c.cve
+	}
+	return c.pkg + "/" + c.cve
+}
+
+// id is the case's name as a patch id.
+func (c testCase) id() string {
+	return strings.NewReplacer("+", "-", "_", "-").Replace(c.pkg + "-" + c.cve)
+}
+
+// image returns the path of the image with the given file name.
+func (c testCase) image(name string) (string, bool) {
+	i := slices.IndexFunc(c.images, func(path string) bool { return filepath.Base(path) == name })
+	if i < 0 {
+		return "", false
+	}
+	return c.images[i], true
+}
+
+// findCases lists the cases under pairs, sorted by name. only is "", PKG or
+// PKG/CVE.
+func findCases(pairs, flavour, only string) ([]testCase, error) {
+	var cases []testCase
+	for _, f := range []struct{ flavour, dir string }{{sections, pairs}, {plain, filepath.Join(pairs, "plain")}} {
+		if flavour != "all" && flavour != f.flavour {
+			continue
+		}
+		dirs, err := filepath.Glob(filepath.Join(f.dir, "*", "*", "orig"))
+		if err != nil {
+			return nil, err
+		}
+		for _, orig := range dirs {
+			dir := filepath.Dir(orig)
+			c := testCase{
+				pkg:     filepath.Base(filepath.Dir(dir)),
+				cve:     filepath.Base(dir),
+				flavour: f.flavour,
+				dir:     dir,
+			}
+			if only != "" && only != c.pkg && only != c.pkg+"/"+c.cve {
+				continue
+			}
+			if c.images, err = filepath.Glob(filepath.Join(dir, "target", "*")); err != nil {
+				return nil, err
+			}
+			cases = append(cases, c)
+		}
+	}
+	if len(cases) == 0 {
+		return nil, fmt.Errorf("%s: no case matches", pairs)
+	}
+	slices.SortFunc(cases, func(a, b testCase) int { return strings.Compare(a.String(), b.String()) })
+	return cases, nil
+}
+
+// openCorpus returns the folder of the pairs under dir: dir itself, its pairs/,
+// or the contents of its archives, which are unpacked into scratch.
+func openCorpus(dir, scratch, only string) (pairs string, err error) {
+	archives, err := filepath.Glob(filepath.Join(dir, "*.tar.zst"))
+	if err != nil {
+		return "", err
+	}
+	if unpacked := filepath.Join(dir, "pairs"); isDir(unpacked) {
+		return unpacked, nil
+	}
+	if len(archives) == 0 {
+		return dir, nil
+	}
+	pkg, _, _ := strings.Cut(only, "/")
+	for _, archive := range archives {
+		name := strings.TrimSuffix(filepath.Base(archive), ".tar.zst")
+		if pkg != "" && strings.TrimSuffix(name, "-plain") != pkg {
+			continue
+		}
+		if err := unpack(archive, scratch); err != nil {
+			return "", fmt.Errorf("%s: %w", archive, err)
+		}
+	}
+	return scratch, nil
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}

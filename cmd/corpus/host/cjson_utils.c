@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+#include "host.h"
+
+typedef struct cJSON cJSON;
+
+bool work(int thread, const char *argument)
+{
+	// Those of libcjson, which the library needs and so has brought along.
+	FUNCTION(cJSON *, cJSON_Parse, const char *);
+	FUNCTION(double, cJSON_GetNumberValue, const cJSON *);
+	FUNCTION(void, cJSON_Delete, cJSON *);
+	FUNCTION(cJSON *, cJSONUtils_GetPointer, cJSON *, const char *);
+	FUNCTION(int, cJSONUtils_ApplyPatches, cJSON *, const cJSON *);
+
+	cJSON *root = cJSON_Parse("{\"a\": [10, 11, 12]}");
+	cJSON *patches = cJSON_Parse("[{\"op\": \"replace\", \"path\": \"/a/2\", \"value\": 42}]");
+	bool right = cJSONUtils_ApplyPatches(root, patches) == 0 &&
+		     cJSON_GetNumberValue(cJSONUtils_GetPointer(root, "/a/1")) == 11 &&
+		     cJSON_GetNumberValue(cJSONUtils_GetPointer(root, "/a/2")) == 42 &&
+		     cJSONUtils_GetPointer(root, "/a/7") == NULL;
+	cJSON_Delete(patches);
+	cJSON_Delete(root);
+	return right;
+}

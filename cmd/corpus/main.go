@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// Command corpus patches real programs with real fixes. For each case of a
+// corpus of object pairs it makes a bundle, starts the images that it is for,
+// applies the bundle while they serve, takes it back, and wants them to answer
+// rightly all the time and to end as they should.
+//
+// It is a tool of the developers and is not installed. A refusal with a reason
+// counts as right; a process that dies or misbehaves is HARM. The exit status
+// is 1 where there was any harm or failure.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+type options struct {
+	corpus, bin, checks     string
+	only, flavour, json     string
+	keep, startOnly         bool
+	parallel                int
+	applyTimeout, caseLimit time.Duration
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.bin, "bin", "bin", "`DIR` of ulpatch-build and ulpatch-apply")
+	flag.StringVar(&o.checks, "checks", "", "`DIR` of the before/after checks (default: checks in the corpus)")
+	flag.StringVar(&o.only, "only", "", "only this `PACKAGE[/CASE]`")
+	flag.StringVar(&o.flavour, "flavour", "all", "`sections`, plain or all: how the objects were compiled")
+	flag.StringVar(&o.json, "json", "", "write the results to `FILE`")
+	flag.BoolVar(&o.keep, "keep", false, "keep the scratch folder, with bundles and logs")
+	flag.BoolVar(&o.startOnly, "n", false, "only start, probe and end the images; nothing is built or patched")
+	flag.IntVar(&o.parallel, "parallel", 1, "cases at once, 1 or 2")
+	flag.DurationVar(&o.applyTimeout, "timeout", 10*time.Second, "how long an apply may wait for a quiet moment")
+	flag.DurationVar(&o.caseLimit, "limit", 4*time.Minute, "how long a case may take")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "corpus [flags] DIR: DIR holds *.tar.zst, or pairs/ unpacked")
+		flag.PrintDefaults()
+	}
+	flag.Parse()
+	if flag.NArg() != 1 || o.parallel < 1 || o.parallel > 2 || !slices.Contains([]string{sections, plain, "all"}, o.flavour) {
+		flag.Usage()
+		os.Exit(2)
+	}
+	o.corpus = flag.Arg(0)
+
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	sum, err := o.runAll(ctx)
+	cancel()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "corpus: error: %v\n", err)
+		os.Exit(1)
+	}
+	if sum.harm+sum.failed > 0 {
+		os.Exit(1)
+	}
+}
+
+func (o options) runAll(ctx context.Context) (sum total, err error) {
+	scratch, err := os.MkdirTemp("", "ulpatch-corpus-")
+	if err != nil {
+		return sum, err
+	}
+	if o.keep {
+		fmt.Println("kept:", scratch)
+	} else {
+		defer os.RemoveAll(scratch)
+	}
+	s, err := o.prepare(ctx, scratch)
+	if err != nil {
+		return sum, err
+	}
+	unpacked := filepath.Join(scratch, "pairs")
+	if err := os.Mkdir(unpacked, 0o755); err != nil {
+		return sum, err
+	}
+	pairs, err := openCorpus(o.corpus, unpacked, o.only)
+	if err != nil {
+		return sum, err
+	}
+	cases, err := findCases(pairs, o.flavour, o.only)
+	if err != nil {
+		return sum, err
+	}
+
+	results := make([]result, len(cases))
+	var output sync.Mutex
+	var group sync.WaitGroup
+	slots := make(chan struct{}, o.parallel)
+	for i, c := range cases {
+		slots <- struct{}{}
+		if ctx.Err() != nil {
+			break
+		}
+		group.Go(func() {
+			defer func() { <-slots }()
+			limited, cancel := context.WithTimeout(ctx, o.caseLimit)
+			defer cancel()
+			results[i] = run(limited, s, c, o.startOnly)
+			output.Lock()
+			defer output.Unlock()
+			printRow(os.Stdout, results[i])
+		})
+	}
+	group.Wait()
+	if ctx.Err() != nil {
+		return sum, ctx.Err()
+	}
+	sum = printTotals(os.Stdout, results)
+	if o.json != "" {
+		err = writeJSON(o.json, results)
+	}
+	return sum, err
+}
+
+// prepare makes the signing key and names what all cases share.
+func (o options) prepare(ctx context.Context, scratch string) (*shared, error) {
+	bin, err := filepath.Abs(o.bin)
+	if err != nil {
+		return nil, err
+	}
+	checks := o.checks
+	if checks == "" {
+		checks = filepath.Join(o.corpus, "checks")
+	}
+	if checks, err = filepath.Abs(checks); err != nil {
+		return nil, err
+	}
+	s := &shared{
+		bin: bin, scratch: scratch, checks: checks,
+		key: filepath.Join(scratch, "ci.key"), timeout: o.applyTimeout,
+	}
+	if o.startOnly {
+		return s, nil
+	}
+	keygen := exec.CommandContext(ctx, filepath.Join(bin, "ulpatch-build"), "keygen", "-o", filepath.Join(scratch, "ci"), "--no-password")
+	if output, err := keygen.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("keygen: %w: %s", err, strings.TrimSpace(string(output)))
+	}
+	return s, nil
+}
