@@ -22,7 +22,8 @@ var (
 
 const fieldSize = 4
 
-// relax knows the rewrites of bfd (ld), which lld and gold make too.
+// relax knows the rewrites of bfd (ld), which are those of lld and gold, and most
+// of mold's.
 func relax(typ uint32, orig, linked []byte, off int) (arch.Rewrite, bool) {
 	switch t := elf.R_X86_64(typ); t {
 	case elf.R_X86_64_GOTPCREL, elf.R_X86_64_GOTPCRELX, elf.R_X86_64_REX_GOTPCRELX:
@@ -150,8 +151,11 @@ func relaxGOT(typ elf.R_X86_64, orig, linked []byte, off int) (arch.Rewrite, boo
 		binop := o.encode(0x81, 0xc0|o.opcode&0x38|o.reg, true)
 		all = append(all, candidate{"op x@GOTPCREL(%rip),r -> op $x,r", binop, atEnd(binop), absolute, 4})
 	case o.opcode == 0xff && o.reg == 2:
-		call := []byte{0x67, 0xe8, 0, 0, 0, 0}
-		all = append(all, candidate{"call *x@GOTPCREL(%rip) -> addr32 call x", call, atEnd(call), toPC32, 0})
+		all = append(all,
+			candidate{"call *x@GOTPCREL(%rip) -> addr32 call x", []byte{0x67, 0xe8, 0, 0, 0, 0}, 2, toPC32, 0},
+			candidate{"call *x@GOTPCREL(%rip) -> nop; call x", []byte{0x90, 0xe8, 0, 0, 0, 0}, 2, toPC32, 0}, // mold, -z call-nop
+			candidate{"call *x@GOTPCREL(%rip) -> call x; nop", []byte{0xe8, 0, 0, 0, 0, 0x90}, 1, toPC32, 0}, // -z call-nop
+		)
 	case o.opcode == 0xff && o.reg == 4:
 		all = append(all, candidate{"jmp *x@GOTPCREL(%rip) -> jmp x; nop", []byte{0xe9, 0, 0, 0, 0, 0x90}, 1, toPC32, 0})
 	}
