@@ -87,7 +87,7 @@ func openCorpus(dir, scratch, only string) (pairs string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if unpacked := filepath.Join(dir, "pairs"); isDir(unpacked) {
+	if unpacked := filepath.Join(dir, "pairs"); exists(unpacked) {
 		return unpacked, nil
 	}
 	if len(archives) == 0 {
@@ -106,7 +106,7 @@ func openCorpus(dir, scratch, only string) (pairs string, err error) {
 	return scratch, nil
 }
 
-func isDir(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }

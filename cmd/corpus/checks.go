@@ -42,7 +42,7 @@ const (
 // ask makes the check once and returns its answer.
 type ask func(context.Context) (string, error)
 
-// startCheck returns the check of a case, nil where there is none, and the
+// startCheck returns the check of a case, nil where the corpus has none, and the
 // instance that it needs beside those of the case, or nil.
 func startCheck(ctx context.Context, c testCase, at place) (ask, *instance, error) {
 	for _, k := range checks {
@@ -53,8 +53,8 @@ func startCheck(ctx context.Context, c testCase, at place) (ask, *instance, erro
 		if k.script != nil {
 			file = k.script[0]
 		}
-		if _, err := os.Stat(filepath.Join(at.shared.checks, file)); err != nil {
-			return nil, nil, nil // a corpus without its checks
+		if !exists(filepath.Join(at.shared.checks, file)) {
+			return nil, nil, nil
 		}
 		if k.script != nil {
 			question, err := k.scriptFor(at)

@@ -75,7 +75,7 @@ func (s *shared) compileHost(ctx context.Context, work string) (string, error) {
 	s.compiling.Lock()
 	defer s.compiling.Unlock()
 	program := filepath.Join(s.scratch, "host-"+work)
-	if _, err := os.Stat(program); err == nil {
+	if exists(program) {
 		return program, nil
 	}
 	sources := filepath.Join(s.scratch, "sources")

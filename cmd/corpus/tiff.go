@@ -52,7 +52,7 @@ var tiffTools = service{images: []string{"tiffcrop", "tiffcp"}, start: func(ctx 
 	if err != nil {
 		return nil, err
 	}
-	var waitsFor atomic.Pointer[lease]
+	var waitsFor atomic.Pointer[lease] // nil when the tool is at work
 	waitsFor.Store(first)
 	return &instance{
 		daemon: d,
@@ -60,10 +60,13 @@ var tiffTools = service{images: []string{"tiffcrop", "tiffcp"}, start: func(ctx 
 			if err := d.ended(); err != nil {
 				return err
 			}
-			return waitsFor.Load().wanted()
+			if l := waitsFor.Load(); l != nil {
+				return l.wanted()
+			}
+			return nil
 		},
 		step: func(ctx context.Context) error {
-			waitsFor.Store(second)
+			waitsFor.Store(nil)
 			first.release()
 			return d.eventually(ctx, second.wanted)
 		},
@@ -107,13 +110,10 @@ func (l *lease) take() (err error) {
 	return nil
 }
 
-// wanted returns nil once somebody waits to open the file, or may open it.
+// wanted returns nil once somebody waits to open the file.
 func (l *lease) wanted() error {
 	l.lock.Lock()
 	defer l.lock.Unlock()
-	if l.file == nil {
-		return nil
-	}
 	kind, err := unix.FcntlInt(l.file.Fd(), unix.F_GETLEASE, 0)
 	if err == nil && kind == unix.F_WRLCK {
 		err = fmt.Errorf("%s: nobody opens it", l.path)
