@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/ulpatch/ulpatch/cmd/internal/ui"
 )
 
 // An outcome is how a case went.
@@ -143,10 +145,10 @@ func (k *cycle) buildBundle(ctx context.Context) error {
 	if err != nil {
 		return ended(failed, "build", err)
 	}
-	if built.exit == exitRefused || built.exit == exitNothing {
+	if built.exit == ui.Refused || built.exit == ui.NoMatch {
 		return &verdictError{refused, "build", built.codes(), errors.New(built.reason())}
 	}
-	if built.exit != exitDone || built.crashed() {
+	if built.exit != ui.Done || built.crashed() {
 		return ended(failed, "build", errors.New(built.reason()))
 	}
 	info, err := os.Stat(k.bundle)
@@ -155,7 +157,7 @@ func (k *cycle) buildBundle(ctx context.Context) error {
 	}
 	k.result.Bytes = info.Size()
 	verified, err := k.verify(ctx, k.bundle)
-	if err == nil && verified.exit != exitDone {
+	if err == nil && verified.exit != ui.Done {
 		err = errors.New(verified.reason())
 	}
 	if err != nil {

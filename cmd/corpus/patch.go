@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/ulpatch/ulpatch/cmd/internal/ui"
 )
 
 // applyAndRevert patches every process of the case while w watches them, and
@@ -64,11 +66,11 @@ func (k *cycle) applyAll(ctx context.Context) (pids []int, err error) {
 	for _, one := range k.instances {
 		for _, pid := range one.daemon.family() {
 			a, err := k.apply(ctx, pid, k.bundle)
-			if err == nil && a.exit == exitNothing {
+			if err == nil && a.exit == ui.NoMatch {
 				none = a
 				continue
 			}
-			if err == nil && a.exit == exitDone {
+			if err == nil && a.exit == ui.Done {
 				pids = append(pids, pid)
 			}
 			if err := k.judge("apply", pid, a, err); err != nil {
@@ -100,13 +102,13 @@ func (k *cycle) judge(stage string, pid int, a answer, err error) error {
 	switch {
 	case a.crashed():
 		return ended(failed, stage, errors.New(a.reason()))
-	case a.exit == exitDone:
+	case a.exit == ui.Done:
 		return nil
-	case a.exit == exitUnknown:
+	case a.exit == ui.Unknown:
 		return ended(harm, stage, errors.New(a.reason()))
 	case status == string(busy):
 		return ended(busy, stage, errors.New(a.reason()))
-	case a.exit == exitRefused:
+	case a.exit == ui.Refused:
 		return &verdictError{refused, stage, a.codes(), errors.New(a.reason())}
 	}
 	return ended(failed, stage, errors.New(a.reason()))

@@ -15,19 +15,13 @@ import (
 	"strings"
 	"syscall"
 	"time"
-)
 
-// Exit codes of both programs.
-const (
-	exitDone    = 0
-	exitRefused = 3
-	exitNothing = 4
-	exitUnknown = 5
+	"github.com/ulpatch/ulpatch/cmd/internal/ui"
 )
 
 // answer is what one run of a program gave.
 type answer struct {
-	exit           int
+	exit           ui.Code
 	stdout, stderr string
 	took           time.Duration
 }
@@ -84,7 +78,7 @@ func (s *shared) call(ctx context.Context, program string, args ...string) (answ
 	if err != nil && !errors.As(err, &exit) {
 		return a, err
 	}
-	a.exit = cmd.ProcessState.ExitCode()
+	a.exit = ui.Code(cmd.ProcessState.ExitCode())
 	return a, nil
 }
 

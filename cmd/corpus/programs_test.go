@@ -2,10 +2,14 @@
 
 package main
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/ulpatch/ulpatch/cmd/internal/ui"
+)
 
 func TestAnswerCodes(t *testing.T) {
-	a := answer{exit: exitRefused, stderr: "ulpatch-build: warning: a.o: odd\n" +
+	a := answer{exit: ui.Refused, stderr: "ulpatch-build: warning: a.o: odd\n" +
 		"ulpatch-build: error: a.o: f: changed [data-initialiser-changed]\n" +
 		"ulpatch-build: error: a.o: g: changed [new-thread-local]\n" +
 		"ulpatch-build: error: b.o: h[3]: changed [data-initialiser-changed]\n" +
