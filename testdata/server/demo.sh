@@ -49,18 +49,19 @@ leaked='OK open from 9 to 5admin-token=7f3a-DO-NOT-SHOW'
 (cd "$root" && go build -o "$work/load" ./cmd/load)
 cd "$work"
 cp "$sources/orig.c" "$sources/fixed.c" .
-export CFLAGS='-O2 -g -ffunction-sections -fdata-sections -pthread'
+flags=(-O2 -g -ffunction-sections -fdata-sections -pthread)
 
 chapter 'A server in production'
 say 'Built as usual, apart from a section for each function, and started:'
-run gcc $CFLAGS -c orig.c -o orig.o
+run gcc "${flags[@]}" -c orig.c -o orig.o
 run gcc -pthread -Wl,--build-id orig.o -o server
 ./server >port &
 server=$!
 until [[ -s port ]]; do sleep 0.05; done
 port=$(<port)
 birth=$(born)
-say '' "It runs as pid $server with $(ls "/proc/$server/task" | wc -l) threads, and answers:"
+threads=("/proc/$server/task/"*)
+say '' "It runs as pid $server with ${#threads[@]} threads, and answers:"
 ask "${usual[@]}"
 
 chapter 'The bug'
@@ -70,7 +71,7 @@ ask "$attack" "$leaked"
 chapter 'The fix, in CI'
 say 'The source is fixed and compiled with the same flags:' ''
 diff -u --label orig.c --label fixed.c orig.c fixed.c | sed 's/^/    /' || true
-run gcc $CFLAGS -c fixed.c -o fixed.o
+run gcc "${flags[@]}" -c fixed.c -o fixed.o
 say '' 'The two objects are compared, what changed is bound to the image that was' \
 	'shipped, and the result is signed:'
 run ulpatch-build keygen -o ci --no-password
