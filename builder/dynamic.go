@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package builder
+
+import (
+	"debug/elf"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/ulpatch/ulpatch/arch"
+	"github.com/ulpatch/ulpatch/arch/all"
+)
+
+// dynamic is what an image leaves to its dynamic linker.
+type dynamic struct {
+	exists   bool // the image has a dynamic section
+	pie      bool
+	symbolic bool
+	symbols  []dynSymbol
+	named    map[string]*dynSymbol
+	words    map[arch.Addr]dynReloc // by place
+	slots    map[string]arch.Addr   // a GOT slot of each imported or exported name
+	stubs    map[arch.Addr]arch.Addr
+}
+
+type dynSymbol struct {
+	name, version string
+	defined       bool
+	addr          arch.Addr
+	typ           elf.SymType
+	bind          elf.SymBind
+	vis           elf.SymVis
+}
+
+type dynReloc struct {
+	typ    uint32
+	sym    *dynSymbol // nil: none
+	addend int64
+}
+
+func archOf(f *elf.File) (*arch.Arch, error) { return all.ByMachine(f.Machine) }
+
+const (
+	dfSymbolic = 0x2
+	df1PIE     = 0x08000000
+)
+
+func (m *image) readDynamic(f *elf.File) error {
+	d := &m.dyn
+	d.named, d.words = map[string]*dynSymbol{}, map[arch.Addr]dynReloc{}
+	d.slots, d.stubs = map[string]arch.Addr{}, map[arch.Addr]arch.Addr{}
+	if s := f.SectionByType(elf.SHT_DYNAMIC); s != nil && s.Type != elf.SHT_NOBITS {
+		d.exists = true
+		if data, err := s.Data(); err == nil {
+			for ; len(data) >= 16; data = data[16:] {
+				tag, val := elf.DynTag(binary.LittleEndian.Uint64(data)), binary.LittleEndian.Uint64(data[8:])
+				switch tag {
+				case elf.DT_SYMBOLIC:
+					d.symbolic = true
+				case elf.DT_FLAGS:
+					d.symbolic = d.symbolic || val&dfSymbolic != 0
+				case elf.DT_FLAGS_1:
+					d.pie = val&df1PIE != 0
+				}
+			}
+		}
+	}
+	syms, err := f.DynamicSymbols()
+	if err != nil && !errors.Is(err, elf.ErrNoSymbols) {
+		return err
+	}
+	d.symbols = make([]dynSymbol, len(syms))
+	for i, s := range syms {
+		d.symbols[i] = dynSymbol{name: s.Name, version: s.Version, defined: s.Section != elf.SHN_UNDEF, addr: arch.Addr(s.Value),
+			typ: elf.ST_TYPE(s.Info), bind: elf.ST_BIND(s.Info), vis: elf.ST_VISIBILITY(s.Other)}
+		if old := d.named[s.Name]; old == nil || !old.defined && d.symbols[i].defined {
+			d.named[s.Name] = &d.symbols[i]
+		}
+	}
+	for _, s := range f.Sections {
+		if s.Type == elf.SHT_RELA && s.Flags&elf.SHF_ALLOC != 0 {
+			if err := m.readDynRelocs(s); err != nil {
+				return fmt.Errorf("section %s: %w", s.Name, err)
+			}
+		}
+	}
+	m.findStubs(f)
+	return nil
+}
+
+func (m *image) readDynRelocs(s *elf.Section) error {
+	data, err := s.Data()
+	if err != nil {
+		return err
+	}
+	for ; len(data) >= relaSize; data = data[relaSize:] {
+		place, info := arch.Addr(binary.LittleEndian.Uint64(data)), binary.LittleEndian.Uint64(data[8:])
+		r := dynReloc{typ: uint32(info), addend: int64(binary.LittleEndian.Uint64(data[16:]))}
+		if n := info >> 32; n > uint64(len(m.dyn.symbols)) {
+			return fmt.Errorf("no symbol %d", n)
+		} else if n > 0 {
+			r.sym = &m.dyn.symbols[n-1]
+		}
+		m.dyn.words[place] = r
+		if t := m.arch.Dynamic; r.sym != nil && (r.typ == t.GlobDat || r.typ == t.JumpSlot) {
+			if _, known := m.dyn.slots[r.sym.name]; !known || r.typ == t.GlobDat {
+				m.dyn.slots[r.sym.name] = place
+			}
+		}
+	}
+	return nil
+}
+
+// findStubs finds the PLT: code whose only effect is a jump through a slot that
+// has a dynamic relocation.
+func (m *image) findStubs(f *elf.File) {
+	for _, s := range f.Sections {
+		if s.Flags&elf.SHF_EXECINSTR == 0 || !hasName(s.Name, ".plt") && s.Name != ".iplt" {
+			continue
+		}
+		code, err := s.Data()
+		if err != nil {
+			continue
+		}
+		start := 0 // of the entry that is being read
+		for at := 0; at < len(code); {
+			in, err := m.arch.Decode(code[at:], arch.Addr(s.Addr)+arch.Addr(at))
+			if err != nil || in.Len <= 0 {
+				break
+			}
+			if in.Kind == arch.IndirectJump && in.PCRel {
+				if r, ok := m.dyn.words[in.Target]; ok && (r.sym != nil || r.typ == m.arch.Dynamic.IRelative) {
+					m.dyn.stubs[arch.Addr(s.Addr)+arch.Addr(start)] = in.Target
+				}
+			}
+			at += in.Len
+			if at%stubAlign == 0 {
+				start = at
+			}
+		}
+	}
+}
+
+// stubAlign: entries of a PLT begin at multiples of 8 (.plt.got) or 16 bytes.
+const stubAlign = 8
+
+// word is what a pointer-sized word of the image holds once it is relocated.
+type word struct {
+	addr   arch.Addr  // where sym is nil
+	sym    *dynSymbol // the dynamic linker looks it up, and adds addend
+	addend int64
+	ifunc  bool // addr is a resolver, which the dynamic linker calls for the value
+}
+
+func (m *image) word(at arch.Addr) (word, error) {
+	if r, ok := m.dyn.words[at]; ok {
+		if r.sym == nil {
+			return word{addr: arch.Addr(r.addend), ifunc: r.typ == m.arch.Dynamic.IRelative}, nil
+		}
+		return word{sym: r.sym, addend: r.addend}, nil
+	}
+	b, err := m.read(at, 8)
+	if err != nil {
+		return word{}, err
+	}
+	return word{addr: arch.Addr(binary.LittleEndian.Uint64(b))}, nil
+}

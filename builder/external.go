@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package builder
+
+import (
+	"debug/elf"
+
+	"github.com/ulpatch/ulpatch/arch"
+	"github.com/ulpatch/ulpatch/format"
+)
+
+// external resolves a reference by name: as the image's own code reaches that
+// name, or as its symbols tell, or as one that the dynamic linker knows.
+func (p *patch) external(from *atom, r *ref, h arch.Howto, name string, addend int64) dest {
+	to := func(imp *imported) dest { return dest{imp: imp, addend: addend} }
+	weak := r.sym != nil && r.target == nil && r.sym.bind == elf.STB_WEAK
+	if b := p.names[name]; b != nil {
+		switch {
+		case b.dynamic:
+			return to(p.dynamicImport(from, r, h, name, weak))
+		case b.direct:
+			return to(p.imageImport(b.addr, name, b.tls, p.isFunc(from, r, name), "the image's own uses agree"))
+		}
+	}
+	there := p.defined(name)
+	switch {
+	case len(there) > 1:
+		p.refuse(CodeAmbiguous, from.place(), name, "", "refers to %s, and the image has several: %#x, %#x", name, uint64(there[0].addr), uint64(there[1].addr))
+		return dest{}
+	case len(there) == 1 && !p.preemptibleName(name):
+		s := there[0]
+		if s.typ == elf.STT_GNU_IFUNC {
+			return p.ifunc(from, r, name, addend)
+		}
+		return to(p.imageImport(s.addr, name, s.typ == elf.STT_TLS, p.isFunc(from, r, name), "symbol of the image"))
+	}
+	return to(p.dynamicImport(from, r, h, name, weak))
+}
+
+// preemptibleName says whether a definition of the image is looked up by the
+// dynamic linker all the same.
+func (p *patch) preemptibleName(name string) bool {
+	d := p.image.dyn.named[name]
+	return d != nil && d.defined && d.vis == elf.STV_DEFAULT && p.image.shared() && !p.image.dyn.symbolic
+}
+
+func (p *patch) imageImport(at arch.Addr, name string, tls, isFunc bool, how string) *imported {
+	imp := format.Import{Kind: format.ImportImage, Addr: format.Hex(at), Func: isFunc}
+	typ := elf.STT_OBJECT
+	switch {
+	case tls:
+		imp.Kind, imp.Func, typ = format.ImportTLS, false, elf.STT_TLS
+	case isFunc:
+		typ = elf.STT_FUNC
+	}
+	return p.imported(imp, name, typ, "", how)
+}
+
+// isFunc says whether a name is a function's: by the image's symbols, or by its
+// use.
+func (p *patch) isFunc(from *atom, r *ref, name string) bool {
+	for _, s := range p.image.named[name] {
+		if s.typ == elf.STT_FUNC || s.typ == elf.STT_GNU_IFUNC {
+			return true
+		}
+		if s.typ == elf.STT_OBJECT {
+			return false
+		}
+	}
+	if d := p.image.dyn.named[name]; d != nil && d.typ != elf.STT_NOTYPE {
+		return d.typ == elf.STT_FUNC || d.typ == elf.STT_GNU_IFUNC
+	}
+	return p.branch(from, r)
+}
+
+// dynamicImport leaves a name to the applier, which looks it up as the dynamic
+// linker would.
+func (p *patch) dynamicImport(from *atom, r *ref, h arch.Howto, name string, weak bool) *imported {
+	d := p.image.dyn.named[name]
+	tls := r.sym != nil && r.sym.typ == elf.STT_TLS || d != nil && d.typ == elf.STT_TLS
+	isFunc := !tls && p.isFunc(from, r, name)
+	if !p.image.dyn.exists && !weak {
+		p.refuse(CodeUndefined, from.place(), name, "a static image has only what was linked into it; bring the function along in the fixed object",
+			"refers to %s, which the image does not have", name)
+		return nil
+	}
+	if p.near(from, r, h) {
+		if stub := p.stub(name); stub != 0 && isFunc {
+			return p.imported(format.Import{Kind: format.ImportImage, Addr: format.Hex(stub), Func: true}, name+".plt", elf.STT_FUNC, "", "PLT entry of the image")
+		}
+		p.refuse(CodeUndefined, from.place(), name, "build the objects with -fPIC, or with -mno-direct-extern-access",
+			"+%#x: %s to %s, which is in another module and may be out of reach", r.off, h.Name, name)
+		return nil
+	}
+	imp := format.Import{Kind: format.ImportDynamic, Name: name, Weak: weak, Func: isFunc, Slot: format.Hex(p.image.dyn.slots[name])}
+	how := "the image imports it"
+	if d != nil {
+		imp.Version = d.version
+	} else {
+		how = "new import"
+	}
+	typ := elf.STT_OBJECT
+	switch {
+	case tls:
+		imp.Kind, imp.Slot, typ = format.ImportDynamicTLS, 0, elf.STT_TLS
+	case isFunc:
+		typ = elf.STT_FUNC
+	case d == nil:
+		typ = elf.STT_NOTYPE
+	}
+	return p.imported(imp, name, typ, "", how)
+}
+
+// near says whether a field can hold only what lies close to the payload, and
+// no stub can help because it is no branch.
+func (p *patch) near(from *atom, r *ref, h arch.Howto) bool {
+	return h.Need == arch.NeedNothing && h.Size > 0 && h.Size < 8 && !p.branch(from, r)
+}
+
+// stub returns the image's PLT entry for a name.
+func (p *patch) stub(name string) arch.Addr {
+	if b := p.names[name]; b != nil && b.stub != 0 {
+		return b.stub
+	}
+	var lowest arch.Addr
+	for at, slot := range p.image.dyn.stubs {
+		if w := p.image.dyn.words[slot]; w.sym != nil && w.sym.name == name && (lowest == 0 || at < lowest) {
+			lowest = at
+		}
+	}
+	return lowest
+}
+
+// ifunc binds to the image's own entry for a function that a resolver chose.
+func (p *patch) ifunc(from *atom, r *ref, name string, addend int64) dest {
+	for at, slot := range p.image.dyn.stubs {
+		w, err := p.image.word(slot)
+		if err != nil || !w.ifunc {
+			continue
+		}
+		for _, s := range p.image.named[name] {
+			if s.addr == w.addr {
+				return dest{imp: p.imported(format.Import{Kind: format.ImportImage, Addr: format.Hex(at), Func: true}, name, elf.STT_FUNC, "", "PLT entry of the image"), addend: addend}
+			}
+		}
+	}
+	p.refuse(CodeUndefined, from.place(), name, "", "refers to %s, which a resolver chooses and the image has no entry for", name)
+	return dest{}
+}

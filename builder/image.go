@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package builder
+
+import (
+	"debug/elf"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"github.com/ulpatch/ulpatch/arch"
+)
+
+// image is a linked file: what it loads where, its symbols and what its dynamic
+// linker does to it.
+type image struct {
+	name    string // file name without its directory
+	path    string
+	buildID string
+	arch    *arch.Arch
+	typ     elf.Type
+	interp  bool // an executable that a dynamic linker loads, or a shared library
+	loads   []load
+	tls     *elf.ProgHeader
+
+	symbols []imageSymbol            // by address
+	named   map[string][]imageSymbol // in the order of the file
+	blocks  []block                  // local symbols by their STT_FILE
+	hasFile bool
+
+	dyn dynamic
+}
+
+type load struct {
+	elf.ProgHeader
+	r io.ReaderAt
+}
+
+type imageSymbol struct {
+	name  string
+	addr  arch.Addr
+	size  uint64
+	typ   elf.SymType
+	bind  elf.SymBind
+	vis   elf.SymVis
+	block int // in image.blocks; -1 for global symbols
+	abs   bool
+}
+
+// block is the local symbols that follow an STT_FILE symbol.
+type block struct {
+	file    string
+	symbols []imageSymbol
+	named   map[string]imageSymbol
+}
+
+// readImage indexes a linked file. debug is the file that its symbols were put
+// into, or nil.
+func readImage(path string, r io.ReaderAt, debug io.ReaderAt) (*image, error) {
+	m, err := newImage(path, r)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	f, err := openELF(r)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	symbols := f
+	if debug != nil {
+		if symbols, err = openELF(debug); err != nil {
+			return nil, fmt.Errorf("%s: debug image: %w", path, err)
+		}
+		if id := buildID(symbols); id != m.buildID {
+			return nil, &Refusal{Code: CodeImageMismatch, Place: m.name, Detail: fmt.Sprintf("the debug image has build-id %q and the image %q", id, m.buildID), Hint: "give the debug file of this very build"}
+		}
+		if err := sameLayout(f, symbols); err != nil {
+			return nil, &Refusal{Code: CodeImageMismatch, Place: m.name, Detail: "debug image: " + err.Error(), Hint: "give the debug file of this very build"}
+		}
+	}
+	syms, err := symbols.Symbols()
+	if errors.Is(err, elf.ErrNoSymbols) || err == nil && len(syms) == 0 {
+		return nil, &Refusal{Code: CodeNoSymbols, Place: m.name, Detail: "the image is stripped", Hint: "give its debug image (--debug-image), or the file as it was before stripping"}
+	} else if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	m.index(syms)
+	if err := m.readDynamic(f); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return m, nil
+}
+
+func newImage(path string, r io.ReaderAt) (*image, error) {
+	f, err := openELF(r)
+	if err != nil {
+		return nil, err
+	}
+	if f.Type != elf.ET_EXEC && f.Type != elf.ET_DYN {
+		return nil, fmt.Errorf("%v is not a linked file", f.Type)
+	}
+	if f.Class != elf.ELFCLASS64 || f.Data != elf.ELFDATA2LSB {
+		return nil, fmt.Errorf("%v %v is not supported", f.Class, f.Data)
+	}
+	a, err := archOf(f)
+	if err != nil {
+		return nil, err
+	}
+	m := &image{name: filepath.Base(path), path: path, arch: a, typ: f.Type, named: map[string][]imageSymbol{}}
+	for _, p := range f.Progs {
+		switch p.Type {
+		case elf.PT_LOAD:
+			m.loads = append(m.loads, load{p.ProgHeader, p.ReaderAt})
+		case elf.PT_TLS:
+			h := p.ProgHeader
+			m.tls = &h
+		case elf.PT_INTERP:
+			m.interp = true
+		}
+	}
+	if m.buildID = buildID(f); m.buildID == "" {
+		return nil, &Refusal{Code: CodeImageMismatch, Place: m.name, Detail: "the image has no build-id", Hint: "link it with -Wl,--build-id: processes are found by it"}
+	}
+	return m, nil
+}
+
+// buildID returns the descriptor of the GNU build-id note in hexadecimal.
+func buildID(f *elf.File) string {
+	const ntGNUBuildID = 3
+	for _, s := range f.Sections {
+		if s.Type != elf.SHT_NOTE || s.Size > 1<<16 {
+			continue
+		}
+		data, err := s.Data()
+		for err == nil && len(data) >= 12 {
+			namesz, descsz := uint64(binary.LittleEndian.Uint32(data)), uint64(binary.LittleEndian.Uint32(data[4:]))
+			typ := binary.LittleEndian.Uint32(data[8:])
+			desc := 12 + (namesz+3)&^3
+			end := desc + (descsz+3)&^3
+			if desc+descsz > uint64(len(data)) {
+				break
+			}
+			if typ == ntGNUBuildID && namesz == 4 && string(data[12:16]) == "GNU\x00" {
+				return hex.EncodeToString(data[desc : desc+descsz])
+			}
+			data = data[min(end, uint64(len(data))):]
+		}
+	}
+	return ""
+}
+
+// sameLayout wants every loaded section of the image at the same place in its
+// debug file.
+func sameLayout(f, debug *elf.File) error {
+	type place struct{ addr, size uint64 }
+	there := map[string]place{}
+	for _, s := range debug.Sections {
+		if s.Flags&elf.SHF_ALLOC != 0 {
+			there[s.Name] = place{s.Addr, s.Size}
+		}
+	}
+	for _, s := range f.Sections {
+		if s.Flags&elf.SHF_ALLOC == 0 {
+			continue
+		}
+		if got, ok := there[s.Name]; ok && got != (place{s.Addr, s.Size}) {
+			return fmt.Errorf("section %s: %d bytes at %#x instead of %d at %#x", s.Name, got.size, got.addr, s.Size, s.Addr)
+		}
+	}
+	return nil
+}
+
+func (m *image) index(syms []elf.Symbol) {
+	current := -1
+	for _, s := range syms {
+		typ, bind := elf.ST_TYPE(s.Info), elf.ST_BIND(s.Info)
+		if typ == elf.STT_FILE {
+			current = len(m.blocks)
+			m.blocks = append(m.blocks, block{file: s.Name, named: map[string]imageSymbol{}})
+			m.hasFile = m.hasFile || s.Name != ""
+			continue
+		}
+		if s.Section == elf.SHN_UNDEF || typ == elf.STT_SECTION || s.Name == "" {
+			continue
+		}
+		sym := imageSymbol{name: s.Name, addr: arch.Addr(s.Value), size: s.Size, typ: typ, bind: bind, vis: elf.ST_VISIBILITY(s.Other), block: -1, abs: s.Section == elf.SHN_ABS}
+		if bind == elf.STB_LOCAL && current >= 0 {
+			sym.block = current
+			b := &m.blocks[current]
+			b.symbols = append(b.symbols, sym)
+			b.named[sym.name] = sym
+		}
+		m.named[sym.name] = append(m.named[sym.name], sym)
+		if base, _, versioned := strings.Cut(sym.name, "@"); versioned {
+			m.named[base] = append(m.named[base], sym)
+		}
+		if typ != elf.STT_TLS {
+			m.symbols = append(m.symbols, sym)
+		}
+	}
+	sort.SliceStable(m.symbols, func(i, j int) bool { return m.symbols[i].addr < m.symbols[j].addr })
+}
+
+// segment finds the segment that holds n bytes at addr, in the file or, where
+// it is only in memory, zero-filled.
+func (m *image) segment(addr arch.Addr, n uint64) *load {
+	for i := range m.loads {
+		l := &m.loads[i]
+		if a := uint64(addr); a >= l.Vaddr && a-l.Vaddr <= l.Memsz && n <= l.Memsz-(a-l.Vaddr) {
+			return l
+		}
+	}
+	return nil
+}
+
+var errNotLoaded = errors.New("not loaded")
+
+// read returns n bytes as they are in the image, before dynamic relocation.
+func (m *image) read(addr arch.Addr, n uint64) ([]byte, error) {
+	l := m.segment(addr, n)
+	if l == nil || n > 1<<30 {
+		return nil, fmt.Errorf("%#x: %w", uint64(addr), errNotLoaded)
+	}
+	out := make([]byte, n)
+	off := uint64(addr) - l.Vaddr
+	if off < l.Filesz {
+		in := min(n, l.Filesz-off)
+		if k, err := l.r.ReadAt(out[:in], int64(off)); uint64(k) < in {
+			return nil, fmt.Errorf("%#x: %w", uint64(addr), err)
+		}
+	}
+	return out, nil
+}
+
+func (m *image) executable(addr arch.Addr) bool {
+	l := m.segment(addr, 1)
+	return l != nil && l.Flags&elf.PF_X != 0
+}
+
+// next returns the address of the first symbol behind addr.
+func (m *image) next(addr arch.Addr) (arch.Addr, bool) {
+	i := sort.Search(len(m.symbols), func(i int) bool { return m.symbols[i].addr > addr })
+	if i == len(m.symbols) {
+		return 0, false
+	}
+	return m.symbols[i].addr, true
+}
+
+// at returns the symbols with exactly that address.
+func (m *image) at(addr arch.Addr) []imageSymbol {
+	i := sort.Search(len(m.symbols), func(i int) bool { return m.symbols[i].addr >= addr })
+	j := i
+	for j < len(m.symbols) && m.symbols[j].addr == addr {
+		j++
+	}
+	return m.symbols[i:j]
+}
+
+// shared says whether the image is a shared library and not an executable.
+func (m *image) shared() bool { return m.typ == elf.ET_DYN && !m.interp && !m.dyn.pie }

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package builder
+
+import "github.com/ulpatch/ulpatch/format"
+
+// Report tells what a patch does and why it may, or why there is none.
+type Report struct {
+	ID       string        `json:"id"`
+	Units    []UnitReport  `json:"units"`
+	Images   []ImageReport `json:"images"`
+	Refusals Refusals      `json:"refusals"`
+	Warnings []string      `json:"warnings"`
+}
+
+// UnitReport is what changed in one object pair, wherever it is linked.
+type UnitReport struct {
+	Name     string        `json:"name"`
+	New      bool          `json:"new,omitempty"` // only the fixed side has it
+	Changed  []Change      `json:"changed"`
+	Allowed  []AllowReport `json:"allowed,omitempty"`
+	Excluded []string      `json:"excluded,omitempty"` // changed functions that the patch spec leaves as they are
+	Images   []string      `json:"images"`             // names of the images that it is part of
+}
+
+// Change is a function or constant that differs.
+type Change struct {
+	Name string `json:"name"`
+	Kind string `json:"kind"` // function, constant
+	Why  string `json:"why"`  // the first difference
+}
+
+// AllowReport is a refusal that the patch spec lifted.
+type AllowReport struct {
+	Refusal
+	Reason string `json:"reason"`
+}
+
+// ImageReport is the payload for one image.
+type ImageReport struct {
+	Image     format.Image     `json:"image"`
+	Functions []FunctionReport `json:"functions"` // that are redirected
+	New       []string         `json:"new"`       // what the payload brings that the image has not
+	Imports   []ImportReport   `json:"imports"`
+	Dropped   []Dropped        `json:"dropped,omitempty"`
+	Proofs    []ProofReport    `json:"proofs"`
+	Size      int              `json:"size"` // bytes of the payload
+}
+
+// FunctionReport is one function that is redirected.
+type FunctionReport struct {
+	Unit    string     `json:"unit"`
+	Name    string     `json:"name"`
+	Addr    format.Hex `json:"addr"`
+	Size    uint64     `json:"size"`     // bytes, of the old one
+	NewSize uint64     `json:"new_size"` // bytes
+	Room    uint64     `json:"room"`     // bytes that a jump may overwrite
+	Why     string     `json:"why"`
+}
+
+// ImportReport is one symbol that the payload needs from the process.
+type ImportReport struct {
+	format.Import
+	Unit string `json:"unit,omitempty"` // where it is defined, if in a unit of this patch
+	How  string `json:"how"`            // what its binding rests on
+}
+
+// Dropped is a changed function that is not in the image.
+type Dropped struct {
+	Unit string `json:"unit"`
+	Name string `json:"name"`
+	Why  string `json:"why"`
+}
+
+// ProofReport counts the outcomes for the functions and data of one unit.
+type ProofReport struct {
+	Unit      string         `json:"unit"`
+	Exact     int            `json:"exact"`
+	Relaxed   int            `json:"relaxed"`
+	Absent    int            `json:"absent"`
+	Foreign   int            `json:"foreign"`
+	Different int            `json:"different"`
+	Rewrites  map[string]int `json:"rewrites,omitempty"` // by name
+	First     string         `json:"first,omitempty"`    // first difference
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package builder
+
+import (
+	"bytes"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// statics pairs static locals: of each base name, by the functions that refer
+// to them and in which order. What an inlined callee refers to counts for its
+// caller. Where the order leaves a doubt, nothing is paired and the candidates
+// are kept.
+func (p *pairing) statics(orig, fixed *object) {
+	os, fs := staticGroups(orig, p.toFixed), staticGroups(fixed, p.toOrig)
+	for _, base := range sortedKeys(fs) {
+		if len(os[base]) > 0 {
+			p.staticGroup(orig, os[base], fs[base])
+		}
+	}
+}
+
+func staticGroups(o *object, paired map[*atom]*atom) map[string][]*atom {
+	groups := map[string][]*atom{}
+	for _, a := range o.atoms {
+		if isStatic(a) && paired[a] == nil {
+			base, _ := staticBase(a.name)
+			groups[base] = append(groups[base], a)
+		}
+	}
+	return groups
+}
+
+// vote says that functions suggest o for f.
+type ballot struct {
+	forFixed, forOrig map[*atom][]*atom
+	doubt             map[*atom]bool // of the fixed object's atoms
+}
+
+func (b *ballot) vote(o, f *atom) {
+	if !slices.Contains(b.forFixed[f], o) {
+		b.forFixed[f] = append(b.forFixed[f], o)
+	}
+	if !slices.Contains(b.forOrig[o], f) {
+		b.forOrig[o] = append(b.forOrig[o], f)
+	}
+}
+
+func (p *pairing) staticGroup(orig *object, os, fs []*atom) {
+	b := &ballot{map[*atom][]*atom{}, map[*atom][]*atom{}, map[*atom]bool{}}
+	for _, fn := range orig.atoms {
+		if other := p.toFixed[fn]; other != nil && !slices.Contains(os, fn) {
+			p.askUser(b, fn, other, os, fs)
+		}
+	}
+	var restO, restF []*atom
+	for _, f := range fs {
+		switch c := b.forFixed[f]; {
+		case len(c) == 1 && len(b.forOrig[c[0]]) == 1:
+			p.pair(c[0], f)
+		case len(c) > 0 || b.doubt[f]:
+			p.ambiguous[f] = candidates(c, os)
+		default:
+			restF = append(restF, f)
+		}
+	}
+	for _, o := range os {
+		if p.toFixed[o] == nil && len(b.forOrig[o]) == 0 {
+			restO = append(restO, o)
+		}
+	}
+	// Nobody that exists on both sides refers to any of these.
+	if len(restO) == 1 && len(restF) == 1 && restO[0].size == restF[0].size {
+		if !p.hasUser(orig, restO[0]) {
+			p.pair(restO[0], restF[0])
+		}
+	}
+}
+
+// hasUser says whether something that is in both objects refers to o.
+func (p *pairing) hasUser(orig *object, o *atom) bool {
+	for _, fn := range orig.atoms {
+		if fn != o && p.toFixed[fn] != nil && len(p.reach(fn, p.toFixed, []*atom{o})) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func candidates(voted, all []*atom) []*atom {
+	if len(voted) > 0 {
+		return voted
+	}
+	return all
+}
+
+// askUser lets one function (or variable) that is in both objects vote.
+func (p *pairing) askUser(b *ballot, o, f *atom, os, fs []*atom) {
+	usesO, usesF := p.reach(o, p.toFixed, os), p.reach(f, p.toOrig, fs)
+	if len(usesO) == 0 || len(usesF) == 0 {
+		return
+	}
+	if sameShape(o, f) {
+		for i := range o.refs {
+			if slices.Contains(os, o.refs[i].target) && slices.Contains(fs, f.refs[i].target) {
+				b.vote(o.refs[i].target, f.refs[i].target)
+			}
+		}
+		return
+	}
+	switch {
+	case len(usesO) == 1 && len(usesF) == 1:
+		b.vote(usesO[0], usesF[0])
+	case len(usesO) == len(usesF) && slices.Equal(ranks(usesO), ranks(usesF)):
+		for i := range usesO {
+			b.vote(usesO[i], usesF[i])
+		}
+	default:
+		for _, y := range usesF {
+			if x, sure := onlyLike(y, usesO, usesF); sure && x != nil {
+				b.vote(x, y)
+			} else if !sure {
+				b.doubt[y] = true
+			}
+		}
+	}
+}
+
+// onlyLike finds the one of os that has size and content of y. It is not sure
+// where several have, or where y is not the only one of fs that is so.
+func onlyLike(y *atom, os, fs []*atom) (x *atom, sure bool) {
+	like := func(z *atom) bool { return z.size == y.size && z.kind == y.kind && bytes.Equal(z.data, y.data) }
+	for _, z := range os {
+		if like(z) {
+			if x != nil {
+				return nil, false
+			}
+			x = z
+		}
+	}
+	for _, z := range fs {
+		if z != y && like(z) {
+			return nil, x == nil
+		}
+	}
+	if x == nil {
+		for _, z := range os {
+			if z.size == y.size {
+				return nil, false
+			}
+		}
+	}
+	return x, true
+}
+
+// reach returns those of members that a refers to, in the order of the
+// references, itself or through what only one of the objects has.
+func (p *pairing) reach(a *atom, paired map[*atom]*atom, members []*atom) []*atom {
+	var found []*atom
+	seen := map[*atom]bool{a: true}
+	var walk func(*atom)
+	walk = func(x *atom) {
+		for i := range x.refs {
+			t := x.refs[i].target
+			if t == nil || seen[t] {
+				continue
+			}
+			seen[t] = true
+			if slices.Contains(members, t) {
+				found = append(found, t)
+			} else if paired[t] == nil || t.parent == x {
+				walk(t)
+			}
+		}
+	}
+	walk(a)
+	return found
+}
+
+// sameShape says whether two functions differ at most in what their references
+// refer to.
+func sameShape(o, f *atom) bool {
+	if o.size != f.size || len(o.refs) != len(f.refs) {
+		return false
+	}
+	for i := range o.refs {
+		if o.refs[i].off != f.refs[i].off || o.refs[i].typ != f.refs[i].typ {
+			return false
+		}
+	}
+	_, differ := firstDifference(o, f)
+	return !differ
+}
+
+// ranks tells in which order the numbers of static locals stand.
+func ranks(atoms []*atom) []int {
+	number := func(a *atom) int {
+		n, _ := strconv.Atoi(a.name[strings.LastIndexByte(a.name, '.')+1:])
+		return n
+	}
+	out := make([]int, len(atoms))
+	for i, a := range atoms {
+		for _, b := range atoms {
+			if number(b) < number(a) {
+				out[i]++
+			}
+		}
+	}
+	return out
+}
