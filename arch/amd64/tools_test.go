@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -38,3 +39,14 @@ func hexBytes(b []byte) string {
 	}
 	return strings.Join(s, ",")
 }
+
+func runOutput(t testing.TB, tool string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(tool, args...).Output()
+	if err != nil {
+		t.Fatalf("%s %s: %v", tool, strings.Join(args, " "), err)
+	}
+	return string(out)
+}
+
+func decimal(v int64) string { return strconv.FormatInt(v, 10) }
