@@ -18,7 +18,7 @@ const (
 
 // testCase is one fix: a folder with orig/, fixed/ and target/.
 type testCase struct {
-	pkg, cve, flavour string
+	pkg, cve, flavour string // cve is the patch's id, too
 	dir               string
 	images            []string // paths of the linked images
 }
@@ -28,11 +28,6 @@ func (c testCase) String() string {
 		return "plain/" + c.pkg + "/" + c.cve
 	}
 	return c.pkg + "/" + c.cve
-}
-
-// id is the case's name as a patch id.
-func (c testCase) id() string {
-	return strings.NewReplacer("+", "-", "_", "-").Replace(c.pkg + "-" + c.cve)
 }
 
 // image returns the path of the image with the given file name.

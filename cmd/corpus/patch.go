@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/ulpatch/ulpatch/cmd/internal/ui"
 )
@@ -131,8 +130,8 @@ func (k *cycle) whilePatched(ctx context.Context, w *watch, pids []int) error {
 		if err := k.judge("list", pid, listed, err); err != nil {
 			return err
 		}
-		if !strings.Contains(listed.stdout, `"`+k.id()+`"`) {
-			return ended(failed, "list", fmt.Errorf("pid %d: %s is not listed: %.200q", pid, k.id(), listed.stdout))
+		if !active(listed.stdout, k.cve) {
+			return ended(failed, "list", fmt.Errorf("pid %d: not listed as active: %.200q", pid, listed.stdout))
 		}
 		again, err := k.apply(ctx, pid, k.bundle)
 		if err := k.judge("apply again", pid, again, err); err != nil {
@@ -146,7 +145,7 @@ func (k *cycle) whilePatched(ctx context.Context, w *watch, pids []int) error {
 }
 
 func (k *cycle) revertOne(ctx context.Context, pid int) error {
-	a, err := k.revert(ctx, pid, k.id())
+	a, err := k.revert(ctx, pid, k.cve)
 	if err := k.judge("revert", pid, a, err); err != nil {
 		return err
 	}
@@ -154,8 +153,8 @@ func (k *cycle) revertOne(ctx context.Context, pid int) error {
 	if err := k.judge("list", pid, listed, err); err != nil {
 		return err
 	}
-	if strings.Contains(listed.stdout, `"`+k.id()+`"`) {
-		return ended(failed, "revert", fmt.Errorf("pid %d: %s is still listed", pid, k.id()))
+	if active(listed.stdout, k.cve) {
+		return ended(failed, "revert", fmt.Errorf("pid %d: still listed as active", pid))
 	}
 	return nil
 }

@@ -84,7 +84,7 @@ func (s *shared) call(ctx context.Context, program string, args ...string) (answ
 
 func (s *shared) build(ctx context.Context, c testCase, output string) (answer, error) {
 	args := []string{"diff", "--orig", filepath.Join(c.dir, "orig"), "--fixed", filepath.Join(c.dir, "fixed"),
-		"--id", c.id(), "--key", s.key, "-o", output}
+		"--id", c.cve, "--key", s.key, "-o", output}
 	for _, image := range c.images {
 		args = append(args, "--image", image)
 	}
@@ -110,38 +110,47 @@ func (s *shared) list(ctx context.Context, pid int) (answer, error) {
 
 func (s *shared) trust() string { return strings.TrimSuffix(s.key, ".key") + ".pub" }
 
-// find returns the value of a key, wherever it is in a JSON text, and false
-// where it is missing.
-func find(text, key string) (any, bool) {
+// find returns the first value of a key, wherever it is in a JSON text, and
+// false where it is missing.
+func find(text, key string) (value any, found bool) {
+	objects(text, func(object map[string]any) {
+		if v, ok := object[key]; ok && !found {
+			value, found = v, true
+		}
+	})
+	return value, found
+}
+
+// active tells whether a list of patches has one with the given id in force.
+func active(list, id string) (found bool) {
+	objects(list, func(patch map[string]any) {
+		found = found || patch["id"] == id && patch["state"] == "active"
+	})
+	return found
+}
+
+// objects visits every object in a text of JSON values, the outer ones first.
+func objects(text string, visit func(map[string]any)) {
 	decoder := json.NewDecoder(strings.NewReader(text))
 	for {
 		var value any
 		if decoder.Decode(&value) != nil {
-			return nil, false
+			return
 		}
-		if found, ok := search(value, key); ok {
-			return found, true
-		}
+		within(value, visit)
 	}
 }
 
-func search(value any, key string) (any, bool) {
+func within(value any, visit func(map[string]any)) {
 	switch value := value.(type) {
 	case map[string]any:
-		if found, ok := value[key]; ok {
-			return found, true
-		}
+		visit(value)
 		for _, inner := range value {
-			if found, ok := search(inner, key); ok {
-				return found, true
-			}
+			within(inner, visit)
 		}
 	case []any:
 		for _, inner := range value {
-			if found, ok := search(inner, key); ok {
-				return found, true
-			}
+			within(inner, visit)
 		}
 	}
-	return nil, false
 }

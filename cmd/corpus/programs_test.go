@@ -53,6 +53,16 @@ func TestFind(t *testing.T) {
 	}
 }
 
+func TestActive(t *testing.T) {
+	list := `[{"id": "a", "state": "active"}, {"id": "b", "state": "reverted"}, {"id": "b", "state": "active"},
+		{"id": "c", "state": "reverted"}]`
+	for id, want := range map[string]bool{"a": true, "b": true, "c": false, "d": false} {
+		if got := active(list, id); got != want {
+			t.Errorf("%s: got %v", id, got)
+		}
+	}
+}
+
 func TestVerdict(t *testing.T) {
 	for text, want := range map[string]string{
 		"RESULT f()=1 => VULN\n":    vulnerable,

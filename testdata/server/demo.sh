@@ -76,7 +76,7 @@ say '' 'The two objects are compared, what changed is bound to the image that wa
 	'shipped, and the result is signed:'
 run ulpatch-build keygen -o ci --no-password
 run ulpatch-build diff --image server --orig orig.o --fixed fixed.o --id DEMO-2026-1 --key ci.key -o fix.ulp
-run ulpatch-build inspect fix.ulp
+run ulpatch-build inspect --trust ci.pub fix.ulp
 
 chapter 'On the host'
 say 'First, what 16 clients see in two seconds of an ordinary day:'
