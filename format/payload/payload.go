@@ -63,8 +63,17 @@ type Reloc struct {
 // FromBundle reads the payload of b.Manifest.Payloads[i] and wants that it
 // belongs to the image that the manifest names.
 func FromBundle(b *format.Bundle, i int) (*File, error) {
-	image := b.Manifest.Payloads[i].Image
-	data, err := b.Payload(i)
+	return fromManifest(b.Manifest.Payloads[i].Image, func() ([]byte, error) { return b.Payload(i) })
+}
+
+// FromUnverified is FromBundle for a bundle that nobody vouches for: to be
+// shown, never to be applied.
+func FromUnverified(u *format.Unverified, i int) (*File, error) {
+	return fromManifest(u.Manifest.Payloads[i].Image, func() ([]byte, error) { return u.Payload(i) })
+}
+
+func fromManifest(image format.Image, read func() ([]byte, error)) (*File, error) {
+	data, err := read()
 	if err != nil {
 		return nil, err
 	}
