@@ -92,20 +92,22 @@ func (t *Thread) Interrupt() error {
 	return fail("interrupt", t.TID, request(unix.PTRACE_INTERRUPT, t.TID, 0, 0))
 }
 
-// Wait blocks until the thread stops or ends. It does not consume the stop:
-// what a dead tracer has not consumed, such as a signal that is about to be
-// delivered, the thread still gets.
-func (t *Thread) Wait() (Stop, error) {
-	for {
-		code, status, errno := waitNoConsume(t.TID)
-		if errno == unix.EINTR {
-			continue
-		}
-		if errno != 0 {
-			return Stop{}, fail("wait", t.TID, errno)
-		}
-		return t.classify(code, status)
+// Poll tells whether the thread has stopped or ended. It does not consume a
+// stop: what a dead tracer has not consumed, such as a signal that is about to
+// be delivered, the thread still gets. There is no waiting without end: a
+// thread may be where nothing interrupts it.
+func (t *Thread) Poll() (stop Stop, ok bool, err error) {
+	code, status, errno := pollNoConsume(t.TID)
+	switch {
+	case errno == unix.EINTR:
+		return Stop{}, false, nil
+	case errno != 0:
+		return Stop{}, false, fail("wait", t.TID, errno)
+	case code == 0:
+		return Stop{}, false, nil
 	}
+	stop, err = t.classify(code, status)
+	return stop, err == nil, err
 }
 
 // codes of siginfo for SIGCHLD

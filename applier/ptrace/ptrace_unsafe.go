@@ -37,13 +37,12 @@ type siginfo struct {
 	_                  [100]byte
 }
 
-// waitNoConsume waits for a stop or the end of a thread and leaves the stop in
-// place. It returns si_code and si_status.
-func waitNoConsume(tid int) (code, status int, errno unix.Errno) {
+// pollNoConsume looks for a stop or the end of a thread and leaves the stop in
+// place. It returns si_code and si_status; a code of 0 is: nothing yet.
+func pollNoConsume(tid int) (code, status int, errno unix.Errno) {
 	var info siginfo
-	const options = unix.WSTOPPED | unix.WEXITED | unix.WALL | unix.WNOWAIT
-	// Syscall and not RawSyscall: it may block.
-	_, _, errno = unix.Syscall6(unix.SYS_WAITID, unix.P_PID, uintptr(tid),
+	const options = unix.WSTOPPED | unix.WEXITED | unix.WALL | unix.WNOWAIT | unix.WNOHANG
+	_, _, errno = unix.RawSyscall6(unix.SYS_WAITID, unix.P_PID, uintptr(tid),
 		uintptr(unsafe.Pointer(&info)), options, 0, 0)
 	return int(info.code), int(info.status), errno
 }

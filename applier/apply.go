@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package applier
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ulpatch/ulpatch/arch"
+	"github.com/ulpatch/ulpatch/format"
+	"github.com/ulpatch/ulpatch/format/hint"
+	"github.com/ulpatch/ulpatch/format/payload"
+)
+
+// replans is how often a plan is made anew when the process changes under it.
+const replans = 8
+
+// Apply installs a verified bundle in a running process: all of its payloads
+// whose images the process runs, or nothing. An error is an *Error that says
+// what became of the process; it wraps ErrNoMatch, ErrRefused, ErrBusy, or what
+// went wrong.
+func Apply(pid int, b *format.Bundle, opts Options) (*Result, error) {
+	o, err := begin(pid, opts.withDefaults())
+	if err != nil {
+		return nil, err
+	}
+	defer o.end()
+	o.result.ID = b.Manifest.ID
+	for attempt := 1; ; attempt++ {
+		stage, err := o.applyOnce(b)
+		if err == nil {
+			return o.result, nil
+		}
+		again := errors.Is(err, errChanged) || errors.Is(err, unix.EEXIST)
+		var undo *undoError
+		if !again || attempt == replans || errors.As(err, &undo) || time.Now().After(o.deadline) {
+			return nil, o.fail(pid, stage, err)
+		}
+		o.Log.Debug("the process has changed, planning anew", "pid", pid, "reason", err)
+		if err := o.p.look(); err != nil {
+			return nil, o.fail(pid, StageDiscover, err)
+		}
+	}
+}
+
+// begin opens a process and makes sure that nobody else of us works on it.
+func begin(pid int, opts Options) (*operation, error) {
+	o := &operation{Options: opts, deadline: time.Now().Add(opts.Timeout), result: &Result{PID: pid}}
+	unlock, err := lock(pid, o.deadline)
+	if err != nil {
+		return nil, o.fail(pid, StageDiscover, err)
+	}
+	if o.p, err = open(pid); err != nil {
+		unlock()
+		return nil, o.fail(pid, StageDiscover, err)
+	}
+	o.unlock = unlock
+	return o, nil
+}
+
+func (o *operation) end() {
+	o.p.close()
+	o.unlock()
+}
+
+func (o *operation) applyOnce(b *format.Bundle) (Stage, error) {
+	sources, err := o.sources(b)
+	if err != nil {
+		return StageDiscover, err
+	}
+	if o.result.Status == AlreadyApplied {
+		return "", nil
+	}
+	if !o.DryRun {
+		if err := o.recover(); err != nil {
+			return StageCommit, err
+		}
+	}
+	pl, err := makePlan(&o.p.view, o.p.mem, b.Manifest, sources)
+	if err != nil {
+		return StagePlan, err
+	}
+	gadgets, err := findGadgets(&o.p.view, o.p.mem)
+	if err != nil {
+		return StagePlan, err
+	}
+	o.result.Images = nil
+	for _, part := range pl.parts {
+		o.result.Images = append(o.result.Images, target(part.record))
+	}
+	if o.DryRun {
+		o.result.Status = WouldApply
+		return "", nil
+	}
+
+	held, err := stage(o.p, gadgets, pl, o.Step)
+	o.result.Held, o.result.HeldUS = held, float64(held.Nanoseconds())/1e3
+	o.touched = true
+	if err != nil {
+		return StageStage, err
+	}
+	o.Step("staged")
+	c := &commit{edits: pl.edits}
+	sequence := nextSequence(o.p.records)
+	for _, part := range pl.parts {
+		c.transitions = append(c.transitions, transition{part.record, Committing, Active, sequence})
+	}
+	if err := o.commit(c, pl.quiet); err != nil {
+		var undo *undoError
+		if errors.As(err, &undo) {
+			return StageCommit, err
+		}
+		if uerr := unstage(o.p, gadgets, staged(pl), o.Step); uerr != nil && o.p.id.Alive() {
+			err = &undoError{err, uerr}
+		}
+		return StageQuiesce, err
+	}
+	o.result.Status = Applied
+	return "", nil
+}
+
+func staged(pl *plan) []region {
+	var regions []region
+	for _, part := range pl.parts {
+		regions = append(regions, region{part.image.Base, part.layout.Size})
+	}
+	return regions
+}
+
+// sources reads the payloads for the images that the process runs, without
+// those that are active in it already.
+func (o *operation) sources(b *format.Bundle) (map[string]source, error) {
+	sources := map[string]source{}
+	matched := false
+	for i, info := range b.Manifest.Payloads {
+		for _, m := range o.p.modules {
+			if m.BuildID != info.Image.BuildID || m.Machine != o.p.arch.Machine {
+				continue
+			}
+			matched = true
+			active, err := o.active(b.Manifest.ID, info, m.Bias)
+			if err != nil {
+				return nil, err
+			}
+			if active {
+				continue
+			}
+			if _, ok := sources[m.BuildID]; ok {
+				continue
+			}
+			data, err := b.Payload(i)
+			if err != nil {
+				return nil, err
+			}
+			f, err := payload.Decode(data)
+			if err != nil {
+				return nil, err
+			}
+			if f.Table.Image != info.Image {
+				return nil, fmt.Errorf("%w: payload is for image %s, its manifest says %s", format.ErrBody, f.Table.Image.BuildID, info.Image.BuildID)
+			}
+			sources[m.BuildID] = source{f, info.Digest}
+		}
+	}
+	switch {
+	case !matched:
+		return nil, hint.With(fmt.Errorf("%w: the process runs none of the images that %s is for", ErrNoMatch, b.Manifest.ID),
+			"ulpatch-build inspect shows their build-ids; readelf -n shows a file's")
+	case len(sources) == 0:
+		o.result.Status = AlreadyApplied
+	}
+	return sources, nil
+}
+
+// active tells whether a payload is active in a module.
+func (o *operation) active(id string, info format.PayloadInfo, bias arch.Addr) (bool, error) {
+	for _, r := range o.p.records {
+		if r.State != Active || r.ID != id || r.Image.BuildID != info.Image.BuildID || arch.Addr(r.Bias) != bias {
+			continue
+		}
+		if r.Bundle != info.Digest {
+			return false, hint.With(refused("another build of %s is active in the process", id), "revert it first")
+		}
+		o.result.Images = append(o.result.Images, target(r))
+		return true, nil
+	}
+	return false, nil
+}

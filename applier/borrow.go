@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package applier
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sort"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ulpatch/ulpatch/applier/module"
+	"github.com/ulpatch/ulpatch/applier/proc"
+	"github.com/ulpatch/ulpatch/applier/ptrace"
+	"github.com/ulpatch/ulpatch/arch"
+	"github.com/ulpatch/ulpatch/format/hint"
+)
+
+// gadgets are code of the process that a borrowed thread runs: a system-call
+// instruction with a return behind it, and the code that returns from a signal
+// handler.
+type gadgets struct{ syscall, restorer arch.Addr }
+
+const maxCode = 512 << 20
+
+// findGadgets searches the code of modules, the dynamic linker's and the C
+// library's first: they are never unloaded.
+func findGadgets(v *view, mem module.Memory) (gadgets, error) {
+	order := append([]*module.Module(nil), v.modules...)
+	sort.SliceStable(order, func(i, j int) bool { return rank(order[i]) < rank(order[j]) })
+	var g gadgets
+	for _, m := range order {
+		for _, p := range m.Progs {
+			if p.Type != elf.PT_LOAD || p.Flags&elf.PF_X == 0 || p.Filesz > maxCode {
+				continue
+			}
+			code := make([]byte, p.Filesz)
+			if mem.Read(m.Addr(p.Vaddr), code) != nil {
+				continue
+			}
+			find(&g.syscall, code, m.Addr(p.Vaddr), v.arch.Syscall.Gadgets)
+			find(&g.restorer, code, m.Addr(p.Vaddr), v.arch.Syscall.Restorers)
+			if g.syscall != 0 && g.restorer != 0 {
+				return g, nil
+			}
+		}
+	}
+	return g, refused("no code of the process makes a system call and returns, or returns from a signal handler")
+}
+
+func rank(m *module.Module) int {
+	name := m.Name()
+	for i, prefix := range []string{"libc.so", "libc-", "ld-", "[vdso]"} {
+		if len(name) >= len(prefix) && name[:len(prefix)] == prefix {
+			return i
+		}
+	}
+	return 100
+}
+
+func find(at *arch.Addr, code []byte, start arch.Addr, patterns [][]byte) {
+	for _, pattern := range patterns {
+		if i := bytes.Index(code, pattern); *at == 0 && i >= 0 {
+			*at = start + arch.Addr(i)
+		}
+	}
+}
+
+// borrowed is a thread that makes system calls for us. It needs nothing from
+// us to come back: below its stack stands a signal frame, and every gadget that
+// it runs returns into rt_sigreturn, which reads that frame. Should we die, it
+// restores itself; while we live, giveBack does it.
+type borrowed struct {
+	*thread
+	p       *process
+	g       gadgets
+	regs    []byte // as it was borrowed
+	mask    uint64
+	frame   arch.Addr
+	scratch arch.Addr // bytes for arguments, below the frame
+	low     arch.Addr // start of what was overwritten
+	saved   []byte    // what was there
+	call    []byte    // registers of a system call
+	seccomp bool      // filters are suspended
+	stopper *stopper
+	since   time.Time
+	step    func(string)
+}
+
+const (
+	scratchSize   = 256 // bytes
+	borrowTimeout = 100 * time.Millisecond
+	allSignals    = ^uint64(0)
+)
+
+var errUnfit = errors.New("cannot be borrowed")
+
+// borrow stops one thread of a process and prepares it. The process's other
+// threads run on.
+func borrow(p *process, g gadgets, step func(string)) (*borrowed, error) {
+	tids, err := proc.Threads(p.id.PID)
+	if err != nil {
+		return nil, err
+	}
+	// The main thread has a stack of the kernel's making; of the others, those
+	// that sleep lose nothing.
+	sort.SliceStable(tids, func(i, j int) bool { return tids[i] == p.id.PID && tids[j] != p.id.PID })
+	err = errUnfit
+	for _, tid := range tids[:min(len(tids), 16)] {
+		b, berr := borrowThread(p, g, tid, step)
+		if berr == nil && b != nil {
+			return b, nil
+		}
+		if berr != nil {
+			err = berr
+			if !errors.Is(berr, errUnfit) && !errors.Is(berr, errDeadline) {
+				return nil, berr
+			}
+		}
+	}
+	return nil, fmt.Errorf("%w: no thread could be borrowed: %w", ErrBusy, err)
+}
+
+func borrowThread(p *process, g gadgets, tid int, step func(string)) (b *borrowed, err error) {
+	t, err := seizeThread(p.id.PID, tid)
+	if t == nil {
+		return nil, err
+	}
+	t.regs = make([]byte, p.arch.Regs.Size)
+	s := newStopper(p.id.PID, p.arch)
+	s.threads, s.known[tid] = []*thread{t}, t
+	b = &borrowed{thread: t, p: p, g: g, stopper: s, since: time.Now(), step: step}
+	if err := s.stop(s.threads, b.since.Add(borrowTimeout)); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.release()
+		}
+	}()
+	if t.gone || t.last == ptrace.SignalStop {
+		// A signal is in its hands: another thread will do.
+		return nil, fmt.Errorf("thread %d %w now", tid, errUnfit)
+	}
+	if err := b.prepare(); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// prepare writes the signal frame and puts the thread in front of a harmless
+// system call. The order matters: whenever we die, what the thread does next is
+// right. Before the registers are set the frame is only bytes below its stack.
+func (b *borrowed) prepare() error {
+	a := b.p.arch
+	b.regs = bytes.Clone(b.thread.regs)
+	fp, err := b.Registers(a.SigFrame.FPRegset, make([]byte, a.SigFrame.FPSize))
+	if err != nil {
+		return err
+	}
+	if b.mask, err = b.SignalMask(); err != nil {
+		return err
+	}
+	if b.p.status.Seccomp != 0 {
+		if err := b.SuspendSeccomp(true); err != nil {
+			return hint.With(refused("thread %d has a seccomp filter, which cannot be suspended: %v", b.TID, err),
+				"it takes CAP_SYS_ADMIN, a kernel with CONFIG_CHECKPOINT_RESTORE, and no seccomp filter on this program")
+		}
+		b.seccomp = true
+	}
+	sp := arch.Addr(binary.LittleEndian.Uint64(b.regs[a.Regs.SP:]))
+	resumed := bytes.Clone(b.regs)
+	a.Syscall.Restart(resumed)
+	frame, at, err := a.SigFrame.Build(sp-arch.Addr(a.SigFrame.RedZone), resumed, fp, b.mask, b.g.restorer)
+	if err != nil {
+		return err
+	}
+	b.frame, b.scratch = at, (at-scratchSize)&^15
+	b.low = b.scratch
+	stack, ok := b.p.maps.Find(sp - 1)
+	if !ok || !stack.Writable() || stack.Shared() || b.low < stack.Start {
+		return fmt.Errorf("thread %d %w: too little stack below %#x", b.TID, errUnfit, uint64(sp))
+	}
+	b.saved = make([]byte, at+arch.Addr(len(frame))-b.low)
+	if err := b.p.mem.Read(b.low, b.saved); err != nil {
+		return err
+	}
+	b.step("borrow:stopped")
+	if err := b.p.mem.Write(at, frame); err != nil {
+		return err
+	}
+	b.step("borrow:frame")
+	b.call = bytes.Clone(b.regs)
+	if err := b.setCall(a.Syscall.Getpid); err != nil {
+		return err
+	}
+	b.step("borrow:registers")
+	// Blocked, signals wait; the frame holds the mask as it was.
+	return b.SetSignalMask(allSignals)
+}
+
+func (b *borrowed) setCall(nr uint64, args ...uint64) error {
+	a := b.p.arch
+	le := binary.LittleEndian
+	le.PutUint64(b.call[a.Regs.PC:], uint64(b.g.syscall))
+	le.PutUint64(b.call[a.Regs.SP:], uint64(b.frame))
+	if a.Syscall.Never >= 0 {
+		le.PutUint64(b.call[a.Syscall.Never:], ^uint64(0))
+	}
+	for i, off := range a.Syscall.Args {
+		var arg uint64
+		if i < len(args) {
+			arg = args[i]
+		}
+		le.PutUint64(b.call[off:], arg)
+	}
+	le.PutUint64(b.call[a.Syscall.Number:], nr)
+	return b.SetRegisters(ntPRStatus, b.call)
+}
+
+// syscall lets the thread make a system call and returns its result.
+func (b *borrowed) syscall(name string, nr uint64, args ...uint64) (uint64, error) {
+	if err := b.setCall(nr, args...); err != nil {
+		return 0, err
+	}
+	for _, at := range []string{"entry", "exit"} {
+		if err := b.Syscall(); err != nil {
+			return 0, err
+		}
+		if err := b.awaitSyscall(); err != nil {
+			return 0, fmt.Errorf("%s: %s: %w", name, at, err)
+		}
+	}
+	b.step("borrow:" + name)
+	if err := b.stopper.readRegs(b.thread); err != nil {
+		return 0, err
+	}
+	result := int64(binary.LittleEndian.Uint64(b.thread.regs[b.p.arch.Syscall.Result:]))
+	const maxErrno = 4095
+	if result < 0 && result >= -maxErrno {
+		return 0, fmt.Errorf("%s in the process: %w", name, unix.Errno(-result))
+	}
+	return uint64(result), nil
+}
+
+func (b *borrowed) awaitSyscall() error {
+	deadline := time.Now().Add(borrowTimeout)
+	for round := 0; ; round++ {
+		stop, ok, err := b.Poll()
+		switch {
+		case err != nil:
+			return err
+		case ok && stop.Kind == ptrace.SyscallStop:
+			b.last = stop.Kind
+			return nil
+		case ok && stop.Kind == ptrace.Exit:
+			b.gone = true
+			return proc.ErrNoProcess
+		case ok:
+			// The process is being stopped (SIGSTOP cannot be blocked); it will
+			// be once we let go.
+			if err := b.Syscall(); err != nil {
+				return err
+			}
+		case round%64 == 63 && time.Now().After(deadline):
+			return errDeadline
+		}
+		if !ok {
+			yield()
+		}
+	}
+}
+
+// giveBack makes the thread what it was and lets it go. It runs through the
+// same kind of stop that it was borrowed in, so that the kernel restarts the
+// system call that it was in, or returns EINTR from it, as it always would.
+func (b *borrowed) giveBack() error {
+	err := b.restore()
+	b.stopper.release()
+	return err
+}
+
+func (b *borrowed) restore() error {
+	if b.gone {
+		return proc.ErrNoProcess
+	}
+	if !b.Stopped() {
+		return fmt.Errorf("thread %d runs: %w", b.TID, errDeadline)
+	}
+	if err := b.Interrupt(); err != nil {
+		return err
+	}
+	if err := b.SetSignalMask(b.mask); err != nil {
+		return err
+	}
+	if err := b.SetRegisters(ntPRStatus, b.regs); err != nil {
+		return err
+	}
+	b.step("borrow:restored")
+	if b.seccomp {
+		if err := b.SuspendSeccomp(false); err != nil {
+			return err
+		}
+	}
+	if err := b.p.mem.Write(b.low, b.saved); err != nil {
+		return err
+	}
+	if b.last != ptrace.SyscallStop {
+		return nil // no system call was made: it still is in its first stop
+	}
+	if err := b.Resume(); err != nil {
+		return err
+	}
+	return b.stopper.await([]*thread{b.thread}, time.Now().Add(borrowTimeout))
+}

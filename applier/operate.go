@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package applier
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Options are an operation's.
+type Options struct {
+	// Timeout is how long to try; Pause how long the process may be stopped in
+	// each try.
+	Timeout, Pause time.Duration
+	// DryRun plans and changes nothing.
+	DryRun bool
+	Log    *slog.Logger
+	// Step, if set, is called at named points; tests kill the tool there.
+	Step func(string)
+}
+
+// Defaults of Options.
+const (
+	DefaultTimeout = 10 * time.Second
+	DefaultPause   = 20 * time.Millisecond
+)
+
+func (o Options) withDefaults() Options {
+	if o.Timeout <= 0 {
+		o.Timeout = DefaultTimeout
+	}
+	if o.Pause <= 0 {
+		o.Pause = DefaultPause
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Step == nil {
+		o.Step = func(string) {}
+	}
+	return o
+}
+
+// Status is how an operation on a process ended.
+type Status string
+
+const (
+	Applied        Status = "applied"
+	AlreadyApplied Status = "already applied"
+	WouldApply     Status = "would apply"
+	RevertDone     Status = "reverted"
+	WouldRevert    Status = "would revert"
+)
+
+// Result is what an operation did to a process.
+type Result struct {
+	ID     string   `json:"id"`
+	PID    int      `json:"pid"`
+	Status Status   `json:"status"`
+	Images []Target `json:"images"`
+	// Pause is how long all threads were stopped for the change, from the first
+	// that was asked to stop until the last was let go; Tries how often.
+	Pause   time.Duration `json:"-"`
+	PauseUS float64       `json:"pause_us"`
+	Tries   int           `json:"tries"`
+	Threads int           `json:"threads"`
+	// Held is how long one thread was borrowed to map memory.
+	Held   time.Duration `json:"-"`
+	HeldUS float64       `json:"held_us"`
+}
+
+func (r *Result) setPause(d time.Duration) {
+	r.Pause, r.PauseUS = d, float64(d.Nanoseconds())/1e3
+}
+
+// Target is an image of a process that is patched.
+type Target struct {
+	Name      string   `json:"name"`
+	BuildID   string   `json:"build_id"`
+	Base      string   `json:"address"` // of the payload
+	Size      uint64   `json:"size"`    // bytes of the payload
+	Functions []string `json:"functions"`
+}
+
+func target(r *record) Target {
+	t := Target{
+		Name: r.Image.Name, BuildID: r.Image.BuildID,
+		Base: fmt.Sprintf("%#x", uint64(r.Base)), Size: r.Size,
+	}
+	for _, s := range r.Sites {
+		t.Functions = append(t.Functions, s.Name)
+	}
+	return t
+}
+
+// operation is one attempt at something on one process.
+type operation struct {
+	Options
+	deadline time.Time
+	p        *process
+	result   *Result
+	unlock   func()
+	touched  bool // the process was changed, if only to map memory
+}
+
+// lock makes sure that two of us do not work on a process at once. It goes
+// with its holder. What it guards is politeness: a commit verifies for itself.
+func lock(pid int, deadline time.Time) (unlock func(), err error) {
+	dir, err := os.Open(fmt.Sprintf("/proc/%d", pid))
+	if err != nil {
+		return nil, explainOpen(pid, err)
+	}
+	for {
+		err = unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return func() { dir.Close() }, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			break
+		}
+		if time.Now().After(deadline) {
+			err = fmt.Errorf("%w: another ulpatch-apply works on pid %d", ErrBusy, pid)
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	dir.Close()
+	return nil, err
+}
+
+// commit stops the process until c could be made, or the deadline has passed.
+func (o *operation) commit(c *commit, zones []zone) error {
+	check := newChecker(&o.p.view, o.p.mem, zones)
+	wait := 2 * time.Millisecond
+	for {
+		o.result.Tries++
+		err := o.try(c, check)
+		if err == nil || !retryable(err) {
+			return err
+		}
+		if time.Now().Add(wait).After(o.deadline) {
+			return fmt.Errorf("%w: %w", ErrBusy, err)
+		}
+		o.Log.Debug("busy, trying again", "pid", o.p.id.PID, "try", o.result.Tries, "reason", err)
+		time.Sleep(wait)
+		wait = min(2*wait, 250*time.Millisecond)
+	}
+}
+
+func retryable(err error) bool {
+	var busy *occupied
+	return errors.As(err, &busy) || errors.Is(err, ErrBusy)
+}
+
+// try stops the process once.
+func (o *operation) try(c *commit, check *checker) error {
+	return onOwnThread(func() error {
+		s := newStopper(o.p.id.PID, o.p.arch)
+		defer func() {
+			s.release()
+			if !s.first.IsZero() {
+				o.result.setPause(time.Since(s.first))
+			}
+		}()
+		limit := time.Now().Add(o.Pause)
+		if err := s.stopAll(limit); err != nil {
+			return err
+		}
+		o.Step("quiesce:stopped")
+		if err := s.herd(check, limit); err != nil {
+			return err
+		}
+		o.result.Threads = s.alive()
+		return c.run(o.p.mem, o.Step)
+	})
+}
+
+// fail wraps an error with where it happened and what became of the process.
+func (o *operation) fail(pid int, stage Stage, err error) error {
+	state := Untouched
+	var undo *undoError
+	switch {
+	case errors.As(err, &undo):
+		state = Unknown
+	case o != nil && o.touched:
+		state = Restored
+	}
+	return &Error{pid, stage, state, err}
+}

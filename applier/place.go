@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package applier
+
+import (
+	"fmt"
+
+	"github.com/ulpatch/ulpatch/applier/module"
+	"github.com/ulpatch/ulpatch/applier/proc"
+	"github.com/ulpatch/ulpatch/arch"
+)
+
+const (
+	minAddr = arch.Addr(1 << 16)       // below: vm.mmap_min_addr
+	maxAddr = arch.Addr(1<<47 - 1<<16) // of a 47-bit address space
+	guard   = arch.Addr(16 << 12)      // kept free beside other mappings
+	heap    = arch.Addr(1 << 30)       // kept free for brk to grow
+	maxDown = uint64(1) << 30          // kept free for the main stack to grow, at most
+	most    = arch.Addr(256 << 20)     // a payload's size
+)
+
+// place finds room of size bytes within reach of every byte of a module, clear
+// of what may grow into it: the closest, below the module where there is a
+// choice. taken is room that was given away already.
+func place(maps proc.Maps, m *module.Module, size uint64, reach uint64, stack uint64, taken []span) (arch.Addr, error) {
+	need := (arch.Addr(size) + guard - 1) &^ (guard - 1)
+	if need > most {
+		return 0, fmt.Errorf("payload of %d bytes", size)
+	}
+	low, high := minAddr, maxAddr
+	if r := arch.Addr(reach); m.End > r && m.End-r > low {
+		low = m.End - r
+	}
+	if r := arch.Addr(reach); m.Start+r < high {
+		high = m.Start + r
+	}
+	var best arch.Addr
+	var bestGap arch.Addr
+	found := false
+	consider := func(at arch.Addr) {
+		gap := m.Start - at
+		if at > m.Start {
+			gap = at - m.End
+		}
+		if !found || gap < bestGap {
+			best, bestGap, found = at, gap, true
+		}
+	}
+	for _, free := range gaps(maps, stack, taken) {
+		from, to := max(free.start, low), min(free.end, high)
+		from = (from + guard - 1) &^ (guard - 1)
+		to &^= guard - 1
+		if from >= to || to-from < need+2*guard {
+			continue
+		}
+		if free.end <= m.Start {
+			consider(to - guard - need)
+		} else {
+			consider(from + guard)
+		}
+	}
+	if !found {
+		return 0, fmt.Errorf("%w: no free range of %d bytes within %d MiB of %s", ErrRefused, need, reach>>20, m.Name())
+	}
+	return best, nil
+}
+
+type span struct{ start, end arch.Addr }
+
+// gaps are the free ranges, without the room that heap and stack may want.
+func gaps(maps proc.Maps, stack uint64, taken []span) []span {
+	var free []span
+	at := minAddr
+	for _, m := range maps {
+		end := m.Start
+		if m.Path == "[stack]" {
+			end = min(end, m.End-min(m.End, arch.Addr(stack)))
+		}
+		if end > at {
+			free = append(free, span{at, end})
+		}
+		at = max(at, m.End)
+		if m.Path == "[heap]" {
+			at += heap
+		}
+	}
+	if at < maxAddr {
+		free = append(free, span{at, maxAddr})
+	}
+	for _, t := range taken {
+		free = without(free, t)
+	}
+	return free
+}
+
+func without(free []span, t span) []span {
+	var out []span
+	for _, f := range free {
+		if t.end <= f.start || f.end <= t.start {
+			out = append(out, f)
+			continue
+		}
+		if f.start < t.start {
+			out = append(out, span{f.start, t.start})
+		}
+		if t.end < f.end {
+			out = append(out, span{t.end, f.end})
+		}
+	}
+	return out
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// Package proc reads what /proc tells of processes: identity, memory map,
+// threads, limits. It attaches to nothing and changes nothing.
+package proc
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrNoProcess: there is no such process, or it has ended.
+var ErrNoProcess = errors.New("no such process")
+
+// ID is a process, told apart from a later one that gets the same number.
+type ID struct {
+	PID   int
+	Start uint64 // clock ticks after boot
+}
+
+// Identify finds a process.
+func Identify(pid int) (ID, error) {
+	stat, err := readStat(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return ID{}, fmt.Errorf("pid %d: %w", pid, err)
+	}
+	return ID{pid, stat.start}, nil
+}
+
+// Alive tells whether the process still is the one that was identified, and
+// has not ended.
+func (id ID) Alive() bool {
+	stat, err := readStat(fmt.Sprintf("/proc/%d/stat", id.PID))
+	return err == nil && stat.start == id.Start && stat.state != 'Z' && stat.state != 'X'
+}
+
+type stat struct {
+	state   byte
+	threads int
+	start   uint64
+}
+
+// readStat parses proc_pid_stat(5).
+func readStat(path string) (stat, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return stat{}, noProcess(err)
+	}
+	// The name, in parentheses, may hold anything.
+	end := bytes.LastIndexByte(data, ')')
+	if end < 0 {
+		return stat{}, fmt.Errorf("%s: malformed", path)
+	}
+	fields := strings.Fields(string(data[end+1:]))
+	if len(fields) < 20 {
+		return stat{}, fmt.Errorf("%s: malformed", path)
+	}
+	start, err := strconv.ParseUint(fields[19], 10, 64)
+	if err != nil {
+		return stat{}, fmt.Errorf("%s: start time: %w", path, err)
+	}
+	threads, err := strconv.Atoi(fields[17])
+	if err != nil {
+		return stat{}, fmt.Errorf("%s: threads: %w", path, err)
+	}
+	return stat{fields[0][0], threads, start}, nil
+}
+
+func noProcess(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+		return ErrNoProcess
+	}
+	return err
+}
+
+// Processes lists the numbers of all processes.
+func Processes() ([]int, error) { return numbers("/proc") }
+
+// Threads lists the threads of a process.
+func Threads(pid int) ([]int, error) {
+	tids, err := numbers(fmt.Sprintf("/proc/%d/task", pid))
+	if err == nil && len(tids) == 0 {
+		err = ErrNoProcess
+	}
+	if err != nil {
+		return nil, fmt.Errorf("pid %d: %w", pid, noProcess(err))
+	}
+	return tids, nil
+}
+
+// ThreadCount is the number of threads of a process, which is cheaper to learn
+// than which they are.
+func ThreadCount(pid int) (int, error) {
+	stat, err := readStat(fmt.Sprintf("/proc/%d/stat", pid))
+	return stat.threads, err
+}
+
+// LiveThread finds a thread that has not ended: the main thread, or another one
+// where that has. What /proc tells of memory it tells of live threads only.
+func LiveThread(pid int) (int, error) {
+	tids, err := Threads(pid)
+	if err != nil {
+		return 0, err
+	}
+	for _, tid := range append([]int{pid}, tids...) {
+		if state, err := ThreadState(pid, tid); err == nil && state != 'Z' && state != 'X' {
+			return tid, nil
+		}
+	}
+	return 0, fmt.Errorf("pid %d has ended: %w", pid, ErrNoProcess)
+}
+
+// ThreadState is the letter of proc_pid_stat(5): R, S, D, Z, T, t, X ...
+func ThreadState(pid, tid int) (byte, error) {
+	stat, err := readStat(fmt.Sprintf("/proc/%d/task/%d/stat", pid, tid))
+	return stat.state, err
+}
+
+func numbers(dir string) ([]int, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	var list []int
+	for _, name := range names {
+		if n, err := strconv.Atoi(name); err == nil {
+			list = append(list, n)
+		}
+	}
+	return list, nil
+}
+
+// Status is what matters of proc_pid_status(5).
+type Status struct {
+	Name        string
+	State       byte
+	TGID        int
+	Tracer      int // thread that traces it, or 0
+	Seccomp     int // 0 none, 1 strict, 2 filter
+	ShadowStack bool
+	Kernel      bool // a kernel thread: no memory of its own
+}
+
+// ReadStatus reads the status of a process.
+func ReadStatus(pid int) (Status, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return Status{}, fmt.Errorf("pid %d: %w", pid, noProcess(err))
+	}
+	return parseStatus(string(data)), nil
+}
+
+func parseStatus(data string) Status {
+	status := Status{Kernel: true}
+	for line := range strings.Lines(data) {
+		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ":")
+		value = strings.TrimSpace(value)
+		switch key {
+		case "Name":
+			status.Name = value
+		case "State":
+			if value != "" {
+				status.State = value[0]
+			}
+		case "Tgid":
+			status.TGID, _ = strconv.Atoi(value)
+		case "TracerPid":
+			status.Tracer, _ = strconv.Atoi(value)
+		case "Seccomp":
+			status.Seccomp, _ = strconv.Atoi(value)
+		case "VmSize":
+			status.Kernel = false
+		case "x86_Thread_features":
+			status.ShadowStack = strings.Contains(value, "shstk")
+		}
+	}
+	return status
+}
+
+// StackLimit is the soft limit of the main thread's stack in bytes, or max
+// where there is none.
+func StackLimit(pid int, max uint64) uint64 {
+	var limit unix.Rlimit
+	if err := unix.Prlimit(pid, unix.RLIMIT_STACK, nil, &limit); err != nil || limit.Cur > max {
+		return max
+	}
+	return limit.Cur
+}

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package applier
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ulpatch/ulpatch/applier/module"
+	"github.com/ulpatch/ulpatch/applier/proc"
+	"github.com/ulpatch/ulpatch/applier/ptrace"
+	"github.com/ulpatch/ulpatch/applier/unwind"
+	"github.com/ulpatch/ulpatch/arch"
+)
+
+// occupied says that a thread is in code that is to change.
+type occupied struct {
+	tid   int
+	zone  string
+	stack []string // names or addresses, innermost first
+}
+
+func (o *occupied) Error() string {
+	return fmt.Sprintf("thread %d is in %s: %s", o.tid, o.zone, strings.Join(o.stack, " < "))
+}
+
+// checker finds out whether stopped threads are in zones. It is made before
+// anything is stopped.
+type checker struct {
+	arch     *arch.Arch
+	mem      module.Memory
+	maps     proc.Maps
+	modules  []*module.Module
+	unwinder *unwind.Unwinder
+	zones    []zone
+	// returns are the addresses behind the call instructions of zones.
+	returns map[arch.Addr]bool
+}
+
+// newChecker reads what is needed to walk the stacks of a process.
+func newChecker(v *view, mem module.Memory, zones []zone) *checker {
+	c := &checker{
+		arch: v.arch, mem: mem, maps: v.maps, modules: v.modules, zones: zones,
+		returns: map[arch.Addr]bool{},
+	}
+	var tables []*unwind.Table
+	for _, m := range v.modules {
+		if t, err := unwind.OfModule(m, mem); err == nil {
+			tables = append(tables, t)
+		}
+	}
+	for _, r := range v.records {
+		if t := patchTable(r, mem); t != nil {
+			tables = append(tables, t)
+		}
+	}
+	c.unwinder = unwind.New(v.arch, mem, tables)
+	for _, z := range zones {
+		c.findReturns(z)
+	}
+	return c
+}
+
+// patchTable is the call-frame information of a patch that is in the process.
+func patchTable(r *record, mem module.Memory) *unwind.Table {
+	if r.Unwind.Size == 0 || r.Unwind.End() > r.Size {
+		return nil
+	}
+	at := r.Base + arch.Addr(r.Unwind.Offset)
+	section := make([]byte, r.Unwind.Size)
+	if mem.Read(at, section) != nil {
+		return nil
+	}
+	start := r.Base + arch.Addr(r.Code.Offset)
+	t, err := unwind.Parse(section, at, start, start+arch.Addr(r.Code.Size))
+	if err != nil {
+		return nil
+	}
+	return t
+}
+
+// findReturns notes where calls in a zone return to. Where its code cannot be
+// decoded, every address in it counts.
+func (c *checker) findReturns(z zone) {
+	code := make([]byte, z.end-z.start)
+	if c.mem.Read(z.start, code) != nil {
+		code = nil
+	}
+	for off := 0; off < len(code); {
+		insn, err := c.arch.Decode(code[off:], z.start+arch.Addr(off))
+		if err != nil || insn.Len == 0 {
+			for ; off < len(code); off++ {
+				c.returns[z.start+arch.Addr(off)+1] = true
+			}
+			return
+		}
+		off += insn.Len
+		if insn.Kind == arch.Call || insn.Kind == arch.IndirectCall {
+			c.returns[z.start+arch.Addr(off)] = true
+		}
+	}
+}
+
+// check walks the stack of a stopped thread. It returns an *occupied where the
+// thread is in a zone or cannot be shown to be outside.
+func (c *checker) check(t *thread) error {
+	var found *occupied
+	rest, err := c.unwinder.Walk(t.regs, func(f unwind.Frame) bool {
+		if z := c.zone(f.Lookup(), f.Exact); z != "" {
+			found = &occupied{tid: t.TID, zone: z}
+		}
+		return found == nil
+	})
+	if found == nil && err != nil {
+		found = c.scan(t, rest)
+	}
+	if found == nil {
+		return nil
+	}
+	return found
+}
+
+func (c *checker) zone(pc arch.Addr, exact bool) string {
+	for _, z := range c.zones {
+		if z.holds(pc, exact) {
+			return z.name
+		}
+	}
+	return ""
+}
+
+const maxScan = 64 << 20 // bytes of a stack
+
+// scan looks for words from rest to the end of the stack that could be return
+// addresses into a zone.
+func (c *checker) scan(t *thread, rest arch.Addr) *occupied {
+	stack, ok := c.maps.Find(rest)
+	if !ok {
+		// The stack is younger than our map of it.
+		if maps, err := proc.ReadMaps(t.TID); err == nil {
+			c.maps = maps
+			stack, ok = maps.Find(rest)
+		}
+	}
+	if !ok || !stack.Readable() {
+		return &occupied{tid: t.TID, zone: "an unknown place", stack: []string{fmt.Sprintf("stack pointer %#x is in no mapping", uint64(rest))}}
+	}
+	rest = (rest + 7) &^ 7
+	if stack.End-rest > maxScan {
+		return &occupied{tid: t.TID, zone: "an unknown place", stack: []string{fmt.Sprintf("%d MiB of stack without call-frame information", (stack.End-rest)>>20)}}
+	}
+	buf := make([]byte, 64<<10)
+	for rest < stack.End {
+		chunk := buf[:min(arch.Addr(len(buf)), stack.End-rest)]
+		if err := c.mem.Read(rest, chunk); err != nil {
+			return &occupied{tid: t.TID, zone: "an unknown place", stack: []string{err.Error()}}
+		}
+		for off := 0; off+8 <= len(chunk); off += 8 {
+			word := arch.Addr(binary.LittleEndian.Uint64(chunk[off:]))
+			if !c.returns[word] {
+				continue
+			}
+			if z := c.zone(word-1, false); z != "" {
+				return &occupied{tid: t.TID, zone: z, stack: []string{
+					fmt.Sprintf("return address %#x at %#x, found by scanning a stack without call-frame information", uint64(word), uint64(rest)+uint64(off))}}
+			}
+		}
+		rest += arch.Addr(len(chunk))
+	}
+	return nil
+}
+
+// backtrace names a stopped thread's frames, for a message.
+func (c *checker) backtrace(t *thread) []string {
+	const most = 12
+	var names []string
+	_, err := c.unwinder.Walk(t.regs, func(f unwind.Frame) bool {
+		names = append(names, c.symbolize(f.Lookup()))
+		return len(names) < most
+	})
+	if err != nil {
+		names = append(names, "...")
+	}
+	return names
+}
+
+func (c *checker) symbolize(pc arch.Addr) string {
+	for _, z := range c.zones {
+		if z.start <= pc && pc < z.end {
+			return z.name
+		}
+	}
+	if m := module.Find(c.modules, pc); m != nil {
+		return fmt.Sprintf("%s+%#x", m.Name(), uint64(pc-m.Bias))
+	}
+	return fmt.Sprintf("%#x", uint64(pc))
+}
+
+// herd lets threads that are in a zone run, one at a time and for short, growing
+// slices, until each was found outside, or the deadline has passed.
+func (s *stopper) herd(c *checker, deadline time.Time) error {
+	slice := 20 * time.Microsecond
+	for suspects := s.threads; ; {
+		var inside []*thread
+		var first error
+		for _, t := range suspects {
+			if t.gone {
+				continue
+			}
+			if err := c.check(t); err != nil {
+				inside = append(inside, t)
+				if first == nil {
+					first = err
+				}
+			}
+		}
+		if len(inside) == 0 {
+			return nil
+		}
+		for _, t := range inside {
+			if t.last == ptrace.GroupStop || time.Now().Add(slice).After(deadline) {
+				return s.explain(c, first)
+			}
+			if err := s.slice(t, slice, deadline); err != nil {
+				return err
+			}
+		}
+		slice = min(2*slice, 2*time.Millisecond)
+		suspects = inside
+		// A thread that ran may have started others.
+		if n, err := proc.ThreadCount(s.pid); err != nil || n != s.alive() {
+			added, err := s.seize()
+			if err != nil {
+				return err
+			}
+			if err := s.stop(added, deadline); err != nil {
+				return err
+			}
+			suspects = append(suspects, added...)
+		}
+	}
+}
+
+// slice lets one thread run for a short while.
+func (s *stopper) slice(t *thread, d time.Duration, deadline time.Time) error {
+	if err := t.Resume(); gone(err) {
+		t.gone = true
+		return nil
+	} else if err != nil {
+		return err
+	}
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		yield()
+	}
+	return s.stop([]*thread{t}, deadline)
+}
+
+func (s *stopper) explain(c *checker, err error) error {
+	if o, ok := err.(*occupied); ok && len(o.stack) == 0 {
+		if t := s.known[o.tid]; t != nil && t.Stopped() {
+			o.stack = c.backtrace(t)
+		}
+	}
+	return err
+}

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package applier
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/ulpatch/ulpatch/applier/link"
+	"github.com/ulpatch/ulpatch/applier/module"
+	"github.com/ulpatch/ulpatch/applier/proc"
+	"github.com/ulpatch/ulpatch/arch"
+	"github.com/ulpatch/ulpatch/format"
+)
+
+// A record stands at the start of each payload in a process, in read-only
+// memory, and is all that is known of the patch there: the process is the
+// database. Its head is words, since they change; the rest is JSON.
+//
+//	0   8  magic
+//	8   4  version
+//	12  4  bytes of JSON
+//	16  8  state
+//	24  8  sequence: of two active patches of a function, the higher has it
+//	32  .. JSON of recordBody
+const (
+	recordMagic    = "ulpatch\x00"
+	recordVersion  = 1
+	recordState    = 16
+	recordSequence = 24
+	recordHead     = 32
+	maxRecord      = 4 << 20
+
+	// memfdName is what a memory map calls a patch, before its id.
+	memfdName   = "ulpatch:"
+	memfdPrefix = "/memfd:" + memfdName
+)
+
+// RecordState is how far a patch is.
+type RecordState uint64
+
+const (
+	// Staged: in memory, and nothing leads there.
+	Staged RecordState = 1 + iota
+	// Committing: jumps are being written; found later, the tool died.
+	Committing
+	// Active: the patch's functions run.
+	Active
+	// Reverting: jumps are being taken back; found later, the tool died.
+	Reverting
+	// Reverted: nothing leads there any more, but threads may still be inside.
+	Reverted
+)
+
+func (s RecordState) String() string {
+	names := []string{"invalid", "staged", "committing", "active", "reverting", "reverted"}
+	if s >= RecordState(len(names)) {
+		s = 0
+	}
+	return names[s]
+}
+
+// recordBody is what does not change. Addresses of the payload are offsets from
+// the record, others are the process's.
+type recordBody struct {
+	Nonce   string       `json:"nonce"` // of this staging
+	ID      string       `json:"id"`
+	Version int          `json:"version"`
+	Bundle  string       `json:"bundle"` // SHA-256 of the payload: which build of the patch
+	Part    int          `json:"part"`   // this payload's number in the process
+	Parts   int          `json:"parts"`  // of so many
+	Image   format.Image `json:"image"`
+	Bias    format.Hex   `json:"bias"`
+	Size    uint64       `json:"size"` // bytes of the whole mapping
+	Code    link.Region  `json:"code"`
+	Unwind  link.Region  `json:"unwind"`
+	Sites   []recordSite `json:"sites"`
+}
+
+// recordSite is a redirected function.
+type recordSite struct {
+	Name string `json:"name"`
+	// Function is the old one.
+	Function format.Hex `json:"function"`
+	Size     uint64     `json:"size"`
+	At       format.Hex `json:"at"`       // of the jump
+	Pristine []byte     `json:"pristine"` // what the image has there
+	New      uint64     `json:"new"`      // offset of the new function
+	NewSize  uint64     `json:"new_size"`
+
+	NewName string `json:"-"` // symbol in the payload
+}
+
+// record is a recordBody where it was found.
+type record struct {
+	recordBody
+	Base     arch.Addr
+	State    RecordState
+	Sequence uint64
+	Path     string // as the memory map names it
+	json     []byte // recordBody as it is in memory
+}
+
+func (r *record) bounds() (start, end arch.Addr) { return r.Base, r.Base + arch.Addr(r.Size) }
+
+// jump is what the patch writes at a site.
+func (r *record) jump(a *arch.Arch, s recordSite) ([]byte, error) {
+	return a.Jump(arch.Addr(s.At), r.Base+arch.Addr(s.New))
+}
+
+// encode sets the record's JSON and returns it behind its head.
+func (r *record) encode() ([]byte, error) {
+	data, err := json.Marshal(r.recordBody)
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxRecord {
+		return nil, fmt.Errorf("record of %d bytes", len(data))
+	}
+	r.json = data
+	return r.bytes(), nil
+}
+
+// bytes is the record as it is in memory.
+func (r *record) bytes() []byte {
+	out := make([]byte, recordHead, recordHead+len(r.json))
+	copy(out, recordMagic)
+	le := binary.LittleEndian
+	le.PutUint32(out[8:], recordVersion)
+	le.PutUint32(out[12:], uint32(len(r.json)))
+	le.PutUint64(out[recordState:], uint64(r.State))
+	le.PutUint64(out[recordSequence:], r.Sequence)
+	return append(out, r.json...)
+}
+
+// readRecords finds the patches of a process. A mapping that bears our name and
+// holds no record is an error: nothing can be told of it.
+func readRecords(maps proc.Maps, mem module.Memory) ([]*record, error) {
+	var list []*record
+	for _, m := range maps {
+		if !strings.HasPrefix(m.Path, memfdPrefix) || m.Offset != 0 {
+			continue
+		}
+		r, err := readRecord(m, mem)
+		if err != nil {
+			return nil, fmt.Errorf("record at %#x: %w", uint64(m.Start), err)
+		}
+		list = append(list, r)
+	}
+	return list, nil
+}
+
+var errRecord = errors.New("malformed")
+
+func readRecord(m proc.Mapping, mem module.Memory) (*record, error) {
+	var head [recordHead]byte
+	if err := mem.Read(m.Start, head[:]); err != nil {
+		return nil, err
+	}
+	le := binary.LittleEndian
+	if !bytes.HasPrefix(head[:], []byte(recordMagic)) {
+		return nil, fmt.Errorf("%w: no magic", errRecord)
+	}
+	if v := le.Uint32(head[8:]); v != recordVersion {
+		return nil, fmt.Errorf("version %d was written by another release; use that one", v)
+	}
+	size := le.Uint32(head[12:])
+	if size > maxRecord || arch.Addr(size) > m.End-m.Start-recordHead {
+		return nil, fmt.Errorf("%w: %d bytes", errRecord, size)
+	}
+	data := make([]byte, size)
+	if err := mem.Read(m.Start+recordHead, data); err != nil {
+		return nil, err
+	}
+	r := &record{
+		Base: m.Start, Path: m.Path,
+		State: RecordState(le.Uint64(head[recordState:])), Sequence: le.Uint64(head[recordSequence:]),
+		json: data,
+	}
+	if err := json.Unmarshal(data, &r.recordBody); err != nil {
+		return nil, fmt.Errorf("%w: %w", errRecord, err)
+	}
+	if r.State < Staged || r.State > Reverted || r.Size > maxRecord*64 {
+		return nil, fmt.Errorf("%w: state %d, size %d", errRecord, r.State, r.Size)
+	}
+	for _, s := range r.Sites {
+		if len(s.Pristine) == 0 || len(s.Pristine) > maxJump || s.New >= r.Size || s.NewSize > r.Size-s.New {
+			return nil, fmt.Errorf("%w: site %q", errRecord, s.Name)
+		}
+	}
+	return r, nil
+}
+
+const maxJump = 32 // bytes, of any CPU
+
+// live tells whether the record's jumps may stand in the process.
+func (s RecordState) live() bool { return s == Committing || s == Active || s == Reverting }
+
+// nextSequence is higher than that of every patch so far.
+func nextSequence(records []*record) uint64 {
+	var last uint64
+	for _, r := range records {
+		last = max(last, r.Sequence)
+	}
+	return last + 1
+}
+
+// owner is the active patch that has a site, leaving out those of skip; nil
+// where the image's own code stands there.
+func owner(records []*record, at arch.Addr, skip map[*record]bool) (*record, recordSite) {
+	var best *record
+	var site recordSite
+	for _, r := range records {
+		if r.State != Active || skip[r] || (best != nil && r.Sequence < best.Sequence) {
+			continue
+		}
+		for _, s := range r.Sites {
+			if arch.Addr(s.At) == at {
+				best, site = r, s
+			}
+		}
+	}
+	return best, site
+}

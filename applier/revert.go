@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package applier
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/ulpatch/ulpatch/arch"
+)
+
+// Revert takes a patch out of a process, by its id, or, with id "", all
+// patches. The old functions get back every byte that they had; where an older
+// patch of the same function is active, that one has the function again.
+// Errors are those of Apply.
+func Revert(pid int, id string, opts Options) (*Result, error) {
+	o, err := begin(pid, opts.withDefaults())
+	if err != nil {
+		return nil, err
+	}
+	defer o.end()
+	o.result.ID = id
+	if !o.DryRun {
+		if err := o.recover(); err != nil {
+			return nil, o.fail(pid, StageCommit, err)
+		}
+	}
+	var selected []*record
+	for _, r := range o.p.records {
+		if r.State == Active && (id == "" || r.ID == id) {
+			selected = append(selected, r)
+			o.result.Images = append(o.result.Images, target(r))
+		}
+	}
+	if len(selected) == 0 {
+		err := fmt.Errorf("%w: no patch is active", ErrNoMatch)
+		if id != "" {
+			err = fmt.Errorf("%w: no patch %q is active", ErrNoMatch, id)
+		}
+		return nil, o.fail(pid, StageDiscover, err)
+	}
+	if o.DryRun {
+		o.result.Status = WouldRevert
+		return o.result, nil
+	}
+	if err := o.revertRecords(selected); err != nil {
+		return nil, o.fail(pid, StageQuiesce, err)
+	}
+	o.result.Status = RevertDone
+	return o.result, nil
+}
+
+// revertRecords takes patches out in one commit.
+func (o *operation) revertRecords(selected []*record) error {
+	skip := map[*record]bool{}
+	for _, r := range selected {
+		skip[r] = true
+	}
+	c := &commit{}
+	var zones []zone
+	done := map[arch.Addr]bool{}
+	for _, r := range selected {
+		c.transitions = append(c.transitions, transition{r, Reverting, Reverted, r.Sequence})
+		start := r.Base + arch.Addr(r.Code.Offset)
+		zones = append(zones, zone{name: "patch " + r.ID, start: start, end: start + arch.Addr(r.Code.Size)})
+		for _, s := range r.Sites {
+			if at := arch.Addr(s.At); !done[at] {
+				done[at] = true
+				e, change, err := o.backEdit(r, s, skip)
+				if err != nil {
+					return err
+				}
+				if change {
+					c.edits = append(c.edits, e)
+				}
+			}
+		}
+	}
+	return o.commit(c, zones)
+}
+
+// backEdit is the edit that gives a site to whom it belongs without the records
+// of skip. change is false where it has it.
+func (o *operation) backEdit(r *record, s recordSite, skip map[*record]bool) (e edit, change bool, err error) {
+	at := arch.Addr(s.At)
+	e = edit{name: s.Name, at: at, new: s.Pristine, old: make([]byte, len(s.Pristine))}
+	if heir, site := owner(o.p.records, at, skip); heir != nil {
+		if e.new, err = heir.jump(o.p.arch, site); err != nil {
+			return e, false, err
+		}
+	}
+	if err := o.p.mem.Read(at, e.old); err != nil {
+		return e, false, err
+	}
+	if bytes.Equal(e.old, e.new) {
+		return e, false, nil
+	}
+	// Only bytes that are ours are replaced.
+	for other := range skip {
+		for _, os := range other.Sites {
+			if jump, err := other.jump(o.p.arch, os); err == nil && arch.Addr(os.At) == at && bytes.Equal(e.old, jump) {
+				return e, true, nil
+			}
+		}
+	}
+	return e, false, refused("function %s: % x at %#x is neither the patch's jump nor what was there before", s.Name, e.old, uint64(at))
+}
+
+// recover undoes what a tool that died has left half done: jumps that it was
+// writing or taking back, and memory that nothing leads to.
+func (o *operation) recover() error {
+	var half []*record
+	var leftover []region
+	for _, r := range o.p.records {
+		switch r.State {
+		case Committing, Reverting:
+			half = append(half, r)
+		case Staged:
+			leftover = append(leftover, region{r.Base, r.Size})
+		}
+	}
+	if len(half) > 0 {
+		o.Log.Warn("undoing a change that was interrupted", "pid", o.p.id.PID, "id", half[0].ID)
+		if err := o.revertRecords(half); err != nil {
+			return fmt.Errorf("undo the interrupted change of %s: %w", half[0].ID, err)
+		}
+	}
+	if len(leftover) > 0 {
+		g, err := findGadgets(&o.p.view, o.p.mem)
+		if err != nil {
+			return err
+		}
+		if err := unstage(o.p, g, leftover, o.Step); err != nil {
+			return fmt.Errorf("free the memory of an interrupted change: %w", err)
+		}
+	}
+	if len(half)+len(leftover) > 0 {
+		return o.p.look()
+	}
+	return nil
+}

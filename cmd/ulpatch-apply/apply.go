@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ulpatch/ulpatch/applier"
+	"github.com/ulpatch/ulpatch/cmd/internal/ui"
+	"github.com/ulpatch/ulpatch/format"
+	"github.com/ulpatch/ulpatch/format/keys"
+)
+
+func applyCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "apply",
+		Usage:     "install a patch in a running process",
+		ArgsUsage: "BUNDLE",
+		Flags: []cli.Flag{
+			&cli.IntFlag{Name: "pid", Usage: "the process"},
+			&cli.StringFlag{Name: "trust", Value: keys.DefaultTrust, Usage: "public key `FILE`, or a directory of *.pub"},
+			timeoutFlag, pauseFlag, dryRunFlag, jsonFlag, verboseFlag,
+		},
+		Action: apply,
+	}
+}
+
+func apply(c *cli.Context) error {
+	args, err := ui.Args(c, "BUNDLE")
+	if err != nil {
+		return err
+	}
+	pid, err := pidOf(c)
+	if err != nil {
+		return err
+	}
+	opts, err := options(c)
+	if err != nil {
+		return err
+	}
+	var result *applier.Result
+	id := ""
+	err = withBundle(args[0], c.String("trust"), func(b *format.Bundle) error {
+		id = b.Manifest.ID
+		progress := ui.NewProgress(c.App.ErrWriter, program)
+		defer progress.Close()
+		progress.Set("applying %s to process %d", id, pid)
+		result, err = applier.Apply(pid, b, opts)
+		return err
+	})
+	return finish(c, id, pid, result, err, func() { printApplied(c.App.Writer, result) })
+}
+
+// withBundle opens and verifies a bundle.
+func withBundle(path, trust string, use func(*format.Bundle) error) error {
+	if trust == "" {
+		return ui.Usagef("--trust is empty")
+	}
+	trusted, err := keys.LoadTrust(trust)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("not a regular file")
+	}
+	var b *format.Bundle
+	if err == nil {
+		b, err = format.Open(f, info.Size(), trusted)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return use(b)
+}
+
+func printApplied(w io.Writer, r *applier.Result) {
+	switch r.Status {
+	case applier.AlreadyApplied:
+		fmt.Fprintf(w, "%s is already applied to process %d\n", r.ID, r.PID)
+	case applier.WouldApply:
+		fmt.Fprintf(w, "%s would be applied to process %d\n", r.ID, r.PID)
+	default:
+		fmt.Fprintf(w, "%s applied to process %d: %s in %s, stopped for %s\n",
+			r.ID, r.PID, count(functions(r.Images), "function"), count(len(r.Images), "image"), short(r.Pause))
+	}
+	printTargets(w, r.Images)
+}
+
+func printTargets(w io.Writer, images []applier.Target) {
+	for _, t := range images {
+		fmt.Fprintf(w, "  %s (build-id %.12s): %s\n", t.Name, t.BuildID, strings.Join(t.Functions, ", "))
+	}
+}
+
+func functions(images []applier.Target) int {
+	n := 0
+	for _, t := range images {
+		n += len(t.Functions)
+	}
+	return n
+}
+
+func count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
+}
+
+func short(d time.Duration) string { return d.Round(time.Microsecond).String() }
