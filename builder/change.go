@@ -42,7 +42,7 @@ func newUnit(name string, orig, fixed *object, spec *Spec) *unit {
 }
 
 func (u *unit) trouble(about *atom, code Code, name, detail, hint string) {
-	u.troubles = append(u.troubles, trouble{about, Refusal{Code: code, Place: u.name + ": " + name, Name: name, Detail: detail, Hint: hint}})
+	u.troubles = append(u.troubles, trouble{about, Refusal{Code: code, Place: u.name + ": " + name, Name: name, Detail: detail, Advice: hint}})
 }
 
 func (u *unit) compare(spec *Spec) {

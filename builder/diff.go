@@ -16,8 +16,8 @@ import (
 // ImageFile is a linked file that is to be patched.
 type ImageFile struct {
 	Path  string // for its name, and for messages
-	Image io.ReaderAt
-	Debug io.ReaderAt // nil: the image has its own symbols
+	Image *io.SectionReader
+	Debug *io.SectionReader // nil: the image has its own symbols
 }
 
 // Options are the input of Diff.
@@ -180,9 +180,9 @@ func (d *diff) whyNothing() *Refusal {
 		for _, m := range d.images {
 			names = append(names, m.name)
 		}
-		return &Refusal{Code: CodeNotInImage, Detail: fmt.Sprintf("nothing that changed is in %s", strings.Join(names, ", ")), Hint: "give the image that was linked from these objects"}
+		return &Refusal{Code: CodeNotInImage, Detail: fmt.Sprintf("nothing that changed is in %s", strings.Join(names, ", ")), Advice: "give the image that was linked from these objects"}
 	}
-	return &Refusal{Code: CodeNothingChanged, Detail: "original and fixed objects have the same functions and data", Hint: "check that the fix is compiled in, and that the two sides are not the same build"}
+	return &Refusal{Code: CodeNothingChanged, Detail: "original and fixed objects have the same functions and data", Advice: "check that the fix is compiled in, and that the two sides are not the same build"}
 }
 
 func (u *unit) report(images []string, allowed []AllowReport) UnitReport {

@@ -5,11 +5,10 @@ package builder
 import (
 	"debug/elf"
 	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"github.com/ulpatch/ulpatch/arch"
-	"github.com/ulpatch/ulpatch/arch/all"
+	"github.com/ulpatch/ulpatch/format/elffile"
 )
 
 // dynamic is what an image leaves to its dynamic linker.
@@ -39,35 +38,25 @@ type dynReloc struct {
 	addend int64
 }
 
-func archOf(f *elf.File) (*arch.Arch, error) { return all.ByMachine(f.Machine) }
-
 const (
 	dfSymbolic = 0x2
 	df1PIE     = 0x08000000
 )
 
-func (m *image) readDynamic(f *elf.File) error {
+func (m *image) readDynamic(f *elffile.File) error {
 	d := &m.dyn
 	d.named, d.words = map[string]*dynSymbol{}, map[arch.Addr]dynReloc{}
 	d.slots, d.stubs = map[string]arch.Addr{}, map[arch.Addr]arch.Addr{}
-	if s := f.SectionByType(elf.SHT_DYNAMIC); s != nil && s.Type != elf.SHT_NOBITS {
-		d.exists = true
-		if data, err := s.Data(); err == nil {
-			for ; len(data) >= 16; data = data[16:] {
-				tag, val := elf.DynTag(binary.LittleEndian.Uint64(data)), binary.LittleEndian.Uint64(data[8:])
-				switch tag {
-				case elf.DT_SYMBOLIC:
-					d.symbolic = true
-				case elf.DT_FLAGS:
-					d.symbolic = d.symbolic || val&dfSymbolic != 0
-				case elf.DT_FLAGS_1:
-					d.pie = val&df1PIE != 0
-				}
-			}
+	for _, p := range f.Progs {
+		d.exists = d.exists || p.Type == elf.PT_DYNAMIC
+	}
+	if d.exists {
+		if err := d.readFlags(f); err != nil {
+			return err
 		}
 	}
 	syms, err := f.DynamicSymbols()
-	if err != nil && !errors.Is(err, elf.ErrNoSymbols) {
+	if err != nil {
 		return err
 	}
 	d.symbols = make([]dynSymbol, len(syms))
@@ -80,7 +69,7 @@ func (m *image) readDynamic(f *elf.File) error {
 	}
 	for _, s := range f.Sections {
 		if s.Type == elf.SHT_RELA && s.Flags&elf.SHF_ALLOC != 0 {
-			if err := m.readDynRelocs(s); err != nil {
+			if err := m.readDynRelocs(f, s); err != nil {
 				return fmt.Errorf("section %s: %w", s.Name, err)
 			}
 		}
@@ -89,8 +78,22 @@ func (m *image) readDynamic(f *elf.File) error {
 	return nil
 }
 
-func (m *image) readDynRelocs(s *elf.Section) error {
-	data, err := s.Data()
+func (d *dynamic) readFlags(f *elffile.File) error {
+	for _, tag := range []elf.DynTag{elf.DT_SYMBOLIC, elf.DT_FLAGS, elf.DT_FLAGS_1} {
+		values, err := f.DynValue(tag)
+		if err != nil {
+			return err
+		}
+		for _, v := range values {
+			d.symbolic = d.symbolic || tag == elf.DT_SYMBOLIC || tag == elf.DT_FLAGS && v&dfSymbolic != 0
+			d.pie = d.pie || tag == elf.DT_FLAGS_1 && v&df1PIE != 0
+		}
+	}
+	return nil
+}
+
+func (m *image) readDynRelocs(f *elffile.File, s *elf.Section) error {
+	data, err := f.Data(s)
 	if err != nil {
 		return err
 	}
@@ -114,12 +117,12 @@ func (m *image) readDynRelocs(s *elf.Section) error {
 
 // findStubs finds the PLT: code whose only effect is a jump through a slot that
 // has a dynamic relocation.
-func (m *image) findStubs(f *elf.File) {
+func (m *image) findStubs(f *elffile.File) {
 	for _, s := range f.Sections {
 		if s.Flags&elf.SHF_EXECINSTR == 0 || !hasName(s.Name, ".plt") && s.Name != ".iplt" {
 			continue
 		}
-		code, err := s.Data()
+		code, err := f.Data(s)
 		if err != nil {
 			continue
 		}

@@ -75,7 +75,7 @@ type Refusal struct {
 	Place  string `json:"place"`          // file, image, symbol: from the outside in
 	Name   string `json:"name,omitempty"` // the symbol that a patch spec's allow names
 	Detail string `json:"detail"`
-	Hint   string `json:"hint,omitempty"` // a way out
+	Advice string `json:"hint,omitempty"` // a way out
 }
 
 func (r *Refusal) Error() string {
@@ -84,6 +84,9 @@ func (r *Refusal) Error() string {
 	}
 	return fmt.Sprintf("%s: %s [%s]", r.Place, r.Detail, r.Code)
 }
+
+// Hint is the way out, for package hint.
+func (r *Refusal) Hint() string { return r.Advice }
 
 func (r *Refusal) Unwrap() error { return kinds[r.Code] }
 

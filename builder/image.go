@@ -4,8 +4,6 @@ package builder
 
 import (
 	"debug/elf"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/ulpatch/ulpatch/arch"
+	"github.com/ulpatch/ulpatch/arch/all"
+	"github.com/ulpatch/ulpatch/format/elffile"
 )
 
 // image is a linked file: what it loads where, its symbols and what its dynamic
@@ -61,30 +61,30 @@ type block struct {
 
 // readImage indexes a linked file. debug is the file that its symbols were put
 // into, or nil.
-func readImage(path string, r io.ReaderAt, debug io.ReaderAt) (*image, error) {
-	m, err := newImage(path, r)
+func readImage(path string, r, debug *io.SectionReader) (*image, error) {
+	f, err := elffile.New(r, r.Size())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	f, err := openELF(r)
+	m, err := newImage(path, f)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	symbols := f
 	if debug != nil {
-		if symbols, err = openELF(debug); err != nil {
+		if symbols, err = elffile.New(debug, debug.Size()); err != nil {
 			return nil, fmt.Errorf("%s: debug image: %w", path, err)
 		}
-		if id := buildID(symbols); id != m.buildID {
-			return nil, &Refusal{Code: CodeImageMismatch, Place: m.name, Detail: fmt.Sprintf("the debug image has build-id %q and the image %q", id, m.buildID), Hint: "give the debug file of this very build"}
+		if id, err := symbols.BuildID(); err != nil || id != m.buildID {
+			return nil, &Refusal{Code: CodeImageMismatch, Place: m.name, Detail: fmt.Sprintf("the debug image has build-id %q and the image %q", id, m.buildID), Advice: "give the debug file of this very build"}
 		}
 		if err := sameLayout(f, symbols); err != nil {
-			return nil, &Refusal{Code: CodeImageMismatch, Place: m.name, Detail: "debug image: " + err.Error(), Hint: "give the debug file of this very build"}
+			return nil, &Refusal{Code: CodeImageMismatch, Place: m.name, Detail: "debug image: " + err.Error(), Advice: "give the debug file of this very build"}
 		}
 	}
 	syms, err := symbols.Symbols()
-	if errors.Is(err, elf.ErrNoSymbols) || err == nil && len(syms) == 0 {
-		return nil, &Refusal{Code: CodeNoSymbols, Place: m.name, Detail: "the image is stripped", Hint: "give its debug image (--debug-image), or the file as it was before stripping"}
+	if err == nil && len(syms) == 0 {
+		return nil, &Refusal{Code: CodeNoSymbols, Place: m.name, Detail: "the image is stripped", Advice: "give its debug image (--debug-image), or the file as it was before stripping"}
 	} else if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -95,18 +95,11 @@ func readImage(path string, r io.ReaderAt, debug io.ReaderAt) (*image, error) {
 	return m, nil
 }
 
-func newImage(path string, r io.ReaderAt) (*image, error) {
-	f, err := openELF(r)
-	if err != nil {
-		return nil, err
-	}
+func newImage(path string, f *elffile.File) (*image, error) {
 	if f.Type != elf.ET_EXEC && f.Type != elf.ET_DYN {
 		return nil, fmt.Errorf("%v is not a linked file", f.Type)
 	}
-	if f.Class != elf.ELFCLASS64 || f.Data != elf.ELFDATA2LSB {
-		return nil, fmt.Errorf("%v %v is not supported", f.Class, f.Data)
-	}
-	a, err := archOf(f)
+	a, err := all.ByMachine(f.Machine)
 	if err != nil {
 		return nil, err
 	}
@@ -122,40 +115,16 @@ func newImage(path string, r io.ReaderAt) (*image, error) {
 			m.interp = true
 		}
 	}
-	if m.buildID = buildID(f); m.buildID == "" {
-		return nil, &Refusal{Code: CodeImageMismatch, Place: m.name, Detail: "the image has no build-id", Hint: "link it with -Wl,--build-id: processes are found by it"}
+	m.buildID, err = f.BuildID()
+	if errors.Is(err, elffile.ErrNoBuildID) {
+		return nil, &Refusal{Code: CodeImageMismatch, Place: m.name, Detail: "the image has no build-id", Advice: "link it with -Wl,--build-id: processes are found by it"}
 	}
-	return m, nil
-}
-
-// buildID returns the descriptor of the GNU build-id note in hexadecimal.
-func buildID(f *elf.File) string {
-	const ntGNUBuildID = 3
-	for _, s := range f.Sections {
-		if s.Type != elf.SHT_NOTE || s.Size > 1<<16 {
-			continue
-		}
-		data, err := s.Data()
-		for err == nil && len(data) >= 12 {
-			namesz, descsz := uint64(binary.LittleEndian.Uint32(data)), uint64(binary.LittleEndian.Uint32(data[4:]))
-			typ := binary.LittleEndian.Uint32(data[8:])
-			desc := 12 + (namesz+3)&^3
-			end := desc + (descsz+3)&^3
-			if desc+descsz > uint64(len(data)) {
-				break
-			}
-			if typ == ntGNUBuildID && namesz == 4 && string(data[12:16]) == "GNU\x00" {
-				return hex.EncodeToString(data[desc : desc+descsz])
-			}
-			data = data[min(end, uint64(len(data))):]
-		}
-	}
-	return ""
+	return m, err
 }
 
 // sameLayout wants every loaded section of the image at the same place in its
 // debug file.
-func sameLayout(f, debug *elf.File) error {
+func sameLayout(f, debug *elffile.File) error {
 	type place struct{ addr, size uint64 }
 	there := map[string]place{}
 	for _, s := range debug.Sections {
@@ -222,18 +191,37 @@ var errNotLoaded = errors.New("not loaded")
 // read returns n bytes as they are in the image, before dynamic relocation.
 func (m *image) read(addr arch.Addr, n uint64) ([]byte, error) {
 	l := m.segment(addr, n)
-	if l == nil || n > 1<<30 {
+	if l == nil || n > maxObject {
 		return nil, fmt.Errorf("%#x: %w", uint64(addr), errNotLoaded)
 	}
 	out := make([]byte, n)
-	off := uint64(addr) - l.Vaddr
-	if off < l.Filesz {
-		in := min(n, l.Filesz-off)
-		if k, err := l.r.ReadAt(out[:in], int64(off)); uint64(k) < in {
-			return nil, fmt.Errorf("%#x: %w", uint64(addr), err)
-		}
+	in := l.inFile(addr, n)
+	if k, err := l.r.ReadAt(out[:in], int64(uint64(addr)-l.Vaddr)); uint64(k) < in {
+		return nil, fmt.Errorf("%#x: %w", uint64(addr), err)
 	}
 	return out, nil
+}
+
+// inFile is how many of n bytes at addr are in the file; the others are zero.
+func (l *load) inFile(addr arch.Addr, n uint64) uint64 {
+	off := uint64(addr) - l.Vaddr
+	if off >= l.Filesz {
+		return 0
+	}
+	return min(n, l.Filesz-off)
+}
+
+// zeroed says whether the image has n zero bytes at addr.
+func (m *image) zeroed(addr arch.Addr, n uint64) error {
+	l := m.segment(addr, n)
+	if l == nil {
+		return fmt.Errorf("%#x: %w", uint64(addr), errNotLoaded)
+	}
+	data, err := m.read(addr, l.inFile(addr, n))
+	if err == nil && !isZero(data) {
+		err = errors.New("not zero-filled")
+	}
+	return err
 }
 
 func (m *image) executable(addr arch.Addr) bool {

@@ -64,26 +64,56 @@ func attempt(o *object, m *image, b int) *prover {
 			locals = append(locals, a)
 		}
 	}
-	if b >= 0 {
+	p.placeLocals(locals, b)
+	p.run()
+	if b < 0 {
+		p.placeLocals(locals, p.blockOf(locals))
+		p.run()
 		for _, a := range locals {
-			for _, s := range a.symbols {
-				if there, ok := m.blocks[b].named[s.name]; ok && s.bind == elf.STB_LOCAL && p.known(a) == nil {
-					_ = p.place(a, there.addr-arch.Addr(s.value-a.off))
-				}
+			if at, ok := lonePlace(a, m); ok && p.known(a) == nil {
+				_ = p.place(a, at)
+				p.run()
 			}
 		}
 	}
-	p.run()
+	return p
+}
+
+// placeLocals takes the addresses of local symbols from a block of the image.
+func (p *prover) placeLocals(locals []*atom, b int) {
+	if b < 0 {
+		return
+	}
 	for _, a := range locals {
-		if p.known(a) != nil {
-			continue
-		}
-		if at, ok := lonePlace(a, m); ok && b < 0 {
-			_ = p.place(a, at)
-			p.run()
+		for _, s := range a.symbols {
+			if there, ok := p.image.blocks[b].named[s.name]; ok && s.bind == elf.STB_LOCAL && p.known(a) == nil {
+				_ = p.place(a, there.addr-arch.Addr(s.value-a.off))
+			}
 		}
 	}
-	return p
+}
+
+// blockOf tells the block that most of the local atoms that have been found are
+// in, or -1.
+func (p *prover) blockOf(locals []*atom) int {
+	votes := map[int]int{}
+	best := -1
+	for _, a := range locals {
+		at, ok := p.addr[a]
+		if !ok || p.status[a] == Different {
+			continue
+		}
+		for _, s := range p.image.at(at) {
+			if s.block < 0 || !a.called(s.name) {
+				continue
+			}
+			votes[s.block]++
+			if best < 0 || votes[s.block] > votes[best] || votes[s.block] == votes[best] && s.block < best {
+				best = s.block
+			}
+		}
+	}
+	return best
 }
 
 func (p *prover) known(a *atom) *arch.Addr {

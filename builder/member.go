@@ -4,35 +4,48 @@ package builder
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 
+	"github.com/ulpatch/ulpatch/arch"
 	"github.com/ulpatch/ulpatch/format"
 )
 
-// patchAll makes a payload for each image.
+// patchAll finds out which units are part of which image, and makes a payload
+// for each image.
 func (d *diff) patchAll() {
-	for _, m := range d.images {
-		d.patchImage(m)
+	all := make([][]*location, len(d.images))
+	for i, m := range d.images {
+		for _, u := range d.units {
+			if u.fixed.arch == m.arch && u.orig != nil {
+				all[i] = append(all[i], locate(u, u.orig, m))
+			}
+		}
+	}
+	for i, m := range d.images {
+		for _, l := range all[i] {
+			if l.member() {
+				d.member[l.unit] = append(d.member[l.unit], m.name)
+			}
+		}
+	}
+	for i, m := range d.images {
+		d.patchImage(m, d.members(m, all[i]))
 	}
 	for _, u := range d.units {
-		if len(d.member[u]) == 0 && (len(u.changed) > 0 || len(u.constants) > 0) && len(d.refusals) == 0 {
+		if len(d.member[u]) == 0 && (len(u.changed) > 0 || len(u.constants) > 0) {
 			d.warn("%s: changed, but in none of the images", u.name)
 		}
 	}
 }
 
-func (d *diff) patchImage(m *image) {
-	var places, news []*location
+func (d *diff) patchImage(m *image, places []*location) {
+	var news []*location
 	for _, u := range d.units {
-		switch {
-		case u.fixed.arch != m.arch:
-		case u.orig == nil:
+		if u.fixed.arch == m.arch && u.orig == nil {
 			news = append(news, &location{unit: u, image: m, prover: newProver(m, u.fixed)})
-		default:
-			places = append(places, locate(u, u.orig, m))
 		}
 	}
-	places = d.members(m, places)
 	before := len(d.refusals)
 	for _, l := range places {
 		d.judge(l)
@@ -65,41 +78,68 @@ func (d *diff) patchImage(m *image) {
 	d.result.Report.Images = append(d.result.Report.Images, p.report)
 }
 
-// members keeps the units that are part of the image. One that is proved is;
-// one that is not, but whose names the image has, is refused, unless another
-// unit was proved where its changed functions would be.
+// member says whether the unit is part of the image: some of it was proved and
+// nothing differs.
+func (l *location) member() bool {
+	good, bad := l.tally()
+	return bad == 0 && good > 0
+}
+
+// members keeps the units that are part of the image. One that is not, although
+// the image has its names, is refused: it was built otherwise, and what it
+// changes would be missing. That is not so where another unit is proved to be in
+// its place, and not certain where one source was compiled several times: then
+// it is a warning.
 func (d *diff) members(m *image, all []*location) []*location {
 	var in []*location
-	claimed := map[uint64]bool{}
+	claimed := map[arch.Addr]bool{}
 	for _, l := range all {
-		good, bad := l.tally()
-		if bad == 0 && good > 0 {
-			in = append(in, l)
-			for a, at := range l.addr {
-				if a.kind == kindCode && l.proved(a) {
-					claimed[uint64(at)] = true
-				}
+		if !l.member() {
+			continue
+		}
+		in = append(in, l)
+		for a, at := range l.addr {
+			if a.kind == kindCode && l.proved(a) {
+				claimed[at] = true
 			}
 		}
 	}
 	for _, l := range all {
-		if slices.Contains(in, l) || !l.resembles() || l.covered(claimed) {
-			continue
+		switch {
+		case slices.Contains(in, l) || !l.resembles() || l.covered(claimed):
+		case d.elsewhere(l.unit):
+			d.warn("%s: %s: not what the image was linked from, so its changes are not made there: %s", m.name, l.unit.name, l.firstProblem())
+		default:
+			d.mismatch(m, l)
+			d.result.Report.Images = append(d.result.Report.Images, ImageReport{
+				Image:  format.Image{Name: m.name, BuildID: m.buildID, Machine: m.arch.Name},
+				Proofs: []ProofReport{l.report()},
+			})
 		}
-		d.mismatch(m, l)
-		d.result.Report.Images = append(d.result.Report.Images, ImageReport{
-			Image:  format.Image{Name: m.name, BuildID: m.buildID, Machine: m.arch.Name},
-			Proofs: []ProofReport{l.report()},
-		})
 	}
 	for _, l := range in {
-		d.member[l.unit] = append(d.member[l.unit], m.name)
 		if l.ambiguous && len(l.unit.changed) > 0 {
 			d.refusals = append(d.refusals, &Refusal{Code: CodeAmbiguous, Place: m.name + ": " + l.unit.name,
-				Detail: fmt.Sprintf("several files named %s in the image prove equally well", l.object.file), Hint: "rename one of the sources"})
+				Detail: fmt.Sprintf("several files named %s in the image prove equally well", l.object.file), Advice: "rename one of the sources"})
 		}
 	}
 	return in
+}
+
+// elsewhere says whether a unit, or another object of the same source, is part
+// of some image.
+func (d *diff) elsewhere(u *unit) bool {
+	return slices.ContainsFunc(d.units, func(v *unit) bool {
+		return len(d.member[v]) > 0 && u.source() == v.source()
+	})
+}
+
+// source is the name of the source file, as far as it is known.
+func (u *unit) source() string {
+	if u.fixed.file != "" {
+		return u.fixed.file
+	}
+	return filepath.Base(u.name)
 }
 
 // resembles says whether the image has most of what the unit defines for
@@ -125,10 +165,10 @@ func (l *location) resembles() bool {
 
 // covered says whether other units are proved to be where the changed functions
 // of this one would be.
-func (l *location) covered(claimed map[uint64]bool) bool {
+func (l *location) covered(claimed map[arch.Addr]bool) bool {
 	for f := range l.unit.changed {
 		o := l.unit.pairs.toOrig[f]
-		if at, ok := l.addr[o]; ok && !claimed[uint64(at)] {
+		if at, ok := l.addr[o]; ok && !claimed[at] {
 			return false
 		}
 	}
@@ -138,11 +178,11 @@ func (l *location) covered(claimed map[uint64]bool) bool {
 // mismatch refuses a unit that is not what the image was linked from.
 func (d *diff) mismatch(m *image, l *location) {
 	r := &Refusal{Code: CodeImageMismatch, Place: m.name + ": " + l.unit.name, Detail: l.firstProblem(),
-		Hint: "the original objects have other sources, flags or another compiler than the image; build them as the image was built"}
+		Advice: "the original objects have other sources, flags or another compiler than the image; build them as the image was built"}
 	swapped := locate(l.unit, l.unit.fixed, m)
 	if good, bad := swapped.tally(); bad == 0 && good > 0 {
 		r.Code, r.Detail = CodeSwapped, "the fixed object matches the image and the original one does not"
-		r.Hint = "exchange --orig and --fixed, or give the image from before the fix"
+		r.Advice = "exchange --orig and --fixed, or give the image from before the fix"
 	}
 	d.refusals = append(d.refusals, r)
 }

@@ -6,14 +6,13 @@ import (
 	"bytes"
 	"debug/elf"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
 	"sort"
 	"strings"
 
 	"github.com/ulpatch/ulpatch/arch"
 	"github.com/ulpatch/ulpatch/arch/all"
+	"github.com/ulpatch/ulpatch/format/elffile"
 )
 
 // section is a section of an object that is loaded when it is linked.
@@ -78,15 +77,12 @@ func readObject(name string, data []byte) (o *object, err error) {
 	if len(data) > maxObject {
 		return nil, fmt.Errorf("%d bytes, more than %d", len(data), maxObject)
 	}
-	f, err := openELF(bytes.NewReader(data))
+	f, err := elffile.New(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
 		return nil, err
 	}
 	if f.Type != elf.ET_REL {
 		return nil, fmt.Errorf("%v is not a relocatable file", f.Type)
-	}
-	if f.Class != elf.ELFCLASS64 || f.Data != elf.ELFDATA2LSB {
-		return nil, fmt.Errorf("%v %v is not supported", f.Class, f.Data)
 	}
 	a, err := all.ByMachine(f.Machine)
 	if err != nil {
@@ -108,7 +104,7 @@ func readObject(name string, data []byte) (o *object, err error) {
 	return o, nil
 }
 
-func (o *object) readSections(f *elf.File) error {
+func (o *object) readSections(f *elffile.File) error {
 	o.sections = make([]*section, len(f.Sections))
 	for i, s := range f.Sections {
 		if s.Flags&elf.SHF_ALLOC == 0 || s.Type == elf.SHT_NOTE || s.Type == elf.SHT_NULL {
@@ -122,9 +118,9 @@ func (o *object) readSections(f *elf.File) error {
 			return fmt.Errorf("section %s: malformed header", s.Name)
 		}
 		if s.Type != elf.SHT_NOBITS {
-			data, err := s.Data()
+			data, err := f.Data(s)
 			if err != nil {
-				return fmt.Errorf("section %s: %w", s.Name, err)
+				return err
 			}
 			if uint64(len(data)) != s.Size {
 				return fmt.Errorf("section %s: cut short", s.Name)
@@ -136,9 +132,9 @@ func (o *object) readSections(f *elf.File) error {
 	return nil
 }
 
-func (o *object) readSymbols(f *elf.File) error {
+func (o *object) readSymbols(f *elffile.File) error {
 	syms, err := f.Symbols()
-	if err != nil && !errors.Is(err, elf.ErrNoSymbols) {
+	if err != nil {
 		return err
 	}
 	var common *section
@@ -210,7 +206,7 @@ func sortSymbols(s []*symbol) {
 
 const relaSize = 24
 
-func (o *object) readRelocs(f *elf.File) error {
+func (o *object) readRelocs(f *elffile.File) error {
 	for _, s := range f.Sections {
 		if s.Type == elf.SHT_REL && int(s.Info) < len(o.sections) && o.sections[s.Info] != nil {
 			return fmt.Errorf("section %s: relocations without addends are not supported", s.Name)
@@ -219,9 +215,9 @@ func (o *object) readRelocs(f *elf.File) error {
 			continue
 		}
 		sec := o.sections[s.Info]
-		data, err := s.Data()
-		if err != nil && !errors.Is(err, io.EOF) {
-			return fmt.Errorf("section %s: %w", s.Name, err)
+		data, err := f.Data(s)
+		if err != nil {
+			return err
 		}
 		if len(data)%relaSize != 0 {
 			return fmt.Errorf("section %s: cut short", s.Name)

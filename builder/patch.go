@@ -83,7 +83,7 @@ func (p *patch) mergeName(name string, b *binding) {
 }
 
 func (p *patch) refuse(code Code, place, name, hint, format string, args ...any) {
-	r := &Refusal{Code: code, Place: p.image.name + ": " + place, Name: name, Detail: fmt.Sprintf(format, args...), Hint: hint}
+	r := &Refusal{Code: code, Place: p.image.name + ": " + place, Name: name, Detail: fmt.Sprintf(format, args...), Advice: hint}
 	for _, old := range p.refusals {
 		if *old == *r {
 			return

@@ -124,14 +124,14 @@ func (p *prover) prove(a *atom) error {
 	if a.section.name == "COMMON" {
 		return nil // another unit may initialise it
 	}
+	if a.data == nil {
+		return p.image.zeroed(at, a.size)
+	}
 	linked, err := p.image.read(at, a.size)
 	if err != nil {
 		return err
 	}
 	orig := a.data
-	if orig == nil {
-		orig = make([]byte, a.size)
-	}
 	if a.kind == kindCode && !p.image.executable(at) {
 		return fmt.Errorf("%#x is not executable", uint64(at))
 	}

@@ -114,6 +114,9 @@ func staticBase(name string) (base string, numbered bool) {
 // that holds a single one is one atom; bytes before, between and behind that
 // are no padding are atoms without a name.
 func (o *object) splitBySymbols(sec *section) {
+	if sec.size == 0 && len(sec.symbols) == 0 {
+		return // atomAt makes one if something refers to it
+	}
 	code := sec.flags&elf.SHF_EXECINSTR != 0
 	type piece struct{ start, end uint64 }
 	var pieces []piece
@@ -242,6 +245,9 @@ func alignAt(align, off uint64) uint64 {
 func (o *object) atomAt(sec *section, off int64) (*atom, error) {
 	if len(sec.atoms) == 1 && sec.pieces == nil {
 		return sec.atoms[0], nil
+	}
+	if len(sec.atoms) == 0 && sec.size == 0 {
+		return o.newAtom(sec, 0, 0), nil
 	}
 	if off < 0 || uint64(off) > sec.size {
 		return nil, fmt.Errorf("%s%+#x: outside of the section", sec.name, off)
