@@ -61,6 +61,9 @@ var Arch = &arch.Arch{
 	Stub:          stub,
 	TLSDescReturn: tlsDescReturn,
 	TPOffset:      tpOffset,
+	Regs:          regs,
+	Syscall:       syscall,
+	SigFrame:      sigFrame,
 
 	Dynamic: arch.Dynamic{
 		Relative:  uint32(elf.R_X86_64_RELATIVE),
