@@ -97,7 +97,7 @@ func (p *patch) dynamicImport(from *atom, r *ref, h arch.Howto, name string, wea
 	if d != nil {
 		imp.Version = d.version
 	} else {
-		how = "new import"
+		how = newImport
 	}
 	typ := elf.STT_OBJECT
 	switch {
@@ -110,6 +110,9 @@ func (p *patch) dynamicImport(from *atom, r *ref, h arch.Howto, name string, wea
 	}
 	return p.imported(imp, name, typ, "", how)
 }
+
+// newImport is how a name is bound that the image does not import itself.
+const newImport = "new import"
 
 // near says whether a field can hold only what lies close to the payload, and
 // no stub can help because it is no branch.

@@ -95,6 +95,32 @@ func readImage(path string, r, debug *io.SectionReader) (*image, error) {
 	return m, nil
 }
 
+// AttachDebug gives the debug file at path to the image of the same build-id.
+func AttachDebug(images []ImageFile, path string, debug *io.SectionReader) error {
+	f, err := elffile.New(debug, debug.Size())
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	id, err := f.BuildID()
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	found := false
+	for i := range images {
+		m, err := elffile.New(images[i].Image, images[i].Image.Size())
+		if err != nil {
+			return fmt.Errorf("%s: %w", images[i].Path, err)
+		}
+		if got, err := m.BuildID(); err == nil && got == id {
+			images[i].Debug, found = debug, true
+		}
+	}
+	if !found {
+		return Refusals{{Code: CodeImageMismatch, Place: path, Detail: fmt.Sprintf("the debug image has build-id %s, which no image has", id), Advice: "give the debug file of this very build"}}
+	}
+	return nil
+}
+
 func newImage(path string, f *elffile.File) (*image, error) {
 	if f.Type != elf.ET_EXEC && f.Type != elf.ET_DYN {
 		return nil, fmt.Errorf("%v is not a linked file", f.Type)

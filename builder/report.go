@@ -63,6 +63,7 @@ type ImportReport struct {
 	format.Import
 	Unit string `json:"unit,omitempty"` // where it is defined, if in a unit of this patch
 	How  string `json:"how"`            // what its binding rests on
+	New  bool   `json:"new,omitempty"`  // the image itself does not import it
 }
 
 // Dropped is a changed function that is not in the image.

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ulpatch/ulpatch/builder"
+	"github.com/ulpatch/ulpatch/cmd/internal/ui"
+	"github.com/ulpatch/ulpatch/format"
+	"github.com/ulpatch/ulpatch/format/keys"
+)
+
+func diffCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "diff",
+		Usage: "make a signed bundle out of original and fixed objects and the image",
+		Description: "--orig and --fixed name an object, an archive, or a tree of these, paired by\n" +
+			"relative path. The original objects must be those that the image was linked\n" +
+			"from. Exit code 3: refused; each reason has a code, listed in patch-spec.md.",
+		Flags: []cli.Flag{
+			&cli.StringSliceFlag{Name: "image", Usage: "linked `FILE` as it is shipped; may be repeated"},
+			&cli.StringSliceFlag{Name: "debug-image", Usage: "`FILE` with the symbols of a stripped image of the same build-id; may be repeated"},
+			&cli.StringFlag{Name: "orig", Usage: "`PATH` of what the image was linked from"},
+			&cli.StringFlag{Name: "fixed", Usage: "`PATH` of the same with the fix"},
+			&cli.StringFlag{Name: "spec", Usage: "patch spec `FILE` (TOML)"},
+			&cli.StringFlag{Name: "id", Usage: "`NAME` of the patch; overrides the spec's"},
+			&cli.StringFlag{Name: "key", Usage: "secret key `FILE` to sign with"},
+			&cli.StringFlag{Name: "report", Usage: "write a report to `FILE` (JSON)"},
+			&cli.BoolFlag{Name: "strict", Usage: "fail where there would be a warning"},
+			&cli.BoolFlag{Name: "verbose", Usage: "tell what is being done"},
+			&cli.StringFlag{Name: "o", Usage: "write the bundle to `FILE`"},
+		},
+		Action: diff,
+	}
+}
+
+func diff(c *cli.Context) error {
+	if _, err := ui.Args(c); err != nil {
+		return err
+	}
+	paths := map[string]string{}
+	for _, flag := range []string{"orig", "fixed", "key", "o"} {
+		var err error
+		if paths[flag], err = ui.Required(c, flag); err != nil {
+			return err
+		}
+	}
+	if len(c.StringSlice("image")) == 0 {
+		_, err := ui.Required(c, "image")
+		return err
+	}
+	opts, err := diffOptions(c)
+	if err != nil {
+		return err
+	}
+	key, err := keys.ReadSecret(paths["key"], keys.Password)
+	if err != nil {
+		return err
+	}
+	if opts.Pairs, opts.Missing, err = builder.ReadPairs(paths["orig"], paths["fixed"]); err != nil {
+		return err
+	}
+	files, err := openImages(opts, c.StringSlice("image"), c.StringSlice("debug-image"))
+	defer func() {
+		for _, f := range files {
+			f.Close()
+		}
+	}()
+	if err != nil {
+		return refused(c, err)
+	}
+	result, err := builder.Diff(*opts)
+	if err != nil {
+		return refused(c, err)
+	}
+	return writeResult(c, result, key, paths["o"])
+}
+
+func diffOptions(c *cli.Context) (*builder.Options, error) {
+	opts := &builder.Options{ID: c.String("id"), Strict: c.Bool("strict"), Logger: ui.Logger(c.App.ErrWriter, program, c.Bool("verbose"))}
+	if path := c.String("spec"); path != "" {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		if opts.Spec, err = builder.ParseSpec(path, data); err != nil {
+			return nil, err
+		}
+	}
+	if opts.ID == "" && (opts.Spec == nil || opts.Spec.ID == "") {
+		_, err := ui.Required(c, "id")
+		return nil, err
+	}
+	if opts.ID != "" {
+		if err := format.CheckID(opts.ID); err != nil {
+			return nil, ui.Exit(ui.Usage, err)
+		}
+	}
+	return opts, nil
+}
+
+// openImages adds the images, each with the debug image of the same build-id,
+// to opts. The files have to be closed, also with an error.
+func openImages(opts *builder.Options, images, debugs []string) (files []*os.File, err error) {
+	open := func(path string) (*io.SectionReader, error) {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+		info, err := f.Stat()
+		if err != nil {
+			return nil, err
+		}
+		if !info.Mode().IsRegular() {
+			return nil, fmt.Errorf("%s: not a regular file", path)
+		}
+		return io.NewSectionReader(f, 0, info.Size()), nil
+	}
+	for _, path := range images {
+		r, err := open(path)
+		if err != nil {
+			return files, err
+		}
+		opts.Images = append(opts.Images, builder.ImageFile{Path: path, Image: r})
+	}
+	for _, path := range debugs {
+		r, err := open(path)
+		if err != nil {
+			return files, err
+		}
+		if err := builder.AttachDebug(opts.Images, path, r); err != nil {
+			return files, err
+		}
+	}
+	return files, nil
+}
+
+// refused prints all reasons but the last and returns that with its exit code.
+func refused(c *cli.Context, err error) error {
+	var all builder.Refusals
+	if !errors.As(err, &all) || len(all) == 0 {
+		return err
+	}
+	last := all[len(all)-1]
+	hints := []string{last.Advice}
+	for _, r := range all[:len(all)-1] {
+		ui.Errorf(c.App.ErrWriter, program, "%v", r)
+		if r.Advice != "" && !slices.Contains(hints, r.Advice) {
+			hints = append(hints, r.Advice)
+			ui.Hintf(c.App.ErrWriter, program, "%s", r.Advice)
+		}
+	}
+	plain := errors.New(last.Error())
+	if last.Advice == "" {
+		return ui.Exit(ui.Refused, plain)
+	}
+	return ui.Exit(ui.Refused, ui.Hint(plain, last.Advice))
+}
+
+// writeResult signs and writes the bundle, and the report if one is wanted: both
+// or neither.
+func writeResult(c *cli.Context, r *builder.Result, key format.PrivateKey, output string) error {
+	data, err := format.Encode(r.Manifest, r.Payloads)
+	if err != nil {
+		return err
+	}
+	if data, err = format.Sign(data, key); err != nil {
+		return err
+	}
+	if path := c.String("report"); path != "" {
+		text, err := json.MarshalIndent(r.Report, "", "  ")
+		if err != nil {
+			return err
+		}
+		if err := ui.WriteFile(path, append(text, '\n'), 0o666); err != nil {
+			return err
+		}
+		if err := ui.WriteFile(output, data, 0o666); err != nil {
+			return errors.Join(err, os.Remove(path))
+		}
+	} else if err := ui.WriteFile(output, data, 0o666); err != nil {
+		return err
+	}
+	summarise(c.App.Writer, r, output, len(data))
+	return nil
+}
+
+// summarise prints what the patch does, for people.
+func summarise(w io.Writer, r *builder.Result, output string, size int) {
+	fmt.Fprintf(w, "%s: %s, %s, %s\n", output, r.Manifest.ID, count(len(r.Payloads), "payload"), count(size, "byte"))
+	for _, m := range r.Report.Images {
+		if len(m.Functions) == 0 {
+			continue
+		}
+		fmt.Fprintf(w, "%s (%s)\n", m.Image.Name, m.Image.BuildID)
+		for _, f := range m.Functions {
+			fmt.Fprintf(w, "  changed %s (%s): %s\n", f.Name, f.Unit, f.Why)
+		}
+		for _, n := range m.New {
+			fmt.Fprintf(w, "  new %s\n", n)
+		}
+		for _, d := range m.Dropped {
+			fmt.Fprintf(w, "  not patched: %s (%s): %s\n", d.Name, d.Unit, d.Why)
+		}
+		summariseImports(w, m.Imports)
+	}
+	for _, u := range r.Report.Units {
+		for _, a := range u.Allowed {
+			fmt.Fprintf(w, "  allowed: %s: %s\n", a.Refusal.Error(), a.Reason)
+		}
+		if len(u.Excluded) > 0 {
+			fmt.Fprintf(w, "  excluded by the patch spec (%s): %s\n", u.Name, strings.Join(u.Excluded, ", "))
+		}
+	}
+}
+
+func summariseImports(w io.Writer, imports []builder.ImportReport) {
+	kinds := map[format.ImportKind]int{}
+	for _, i := range imports {
+		kinds[i.Kind]++
+		if i.New {
+			fmt.Fprintf(w, "  new import %s\n", i.Name)
+		}
+	}
+	fmt.Fprintf(w, "  %s: %d of the image, %d dynamic, %d thread-local\n", count(len(imports), "import"),
+		kinds[format.ImportImage], kinds[format.ImportDynamic], kinds[format.ImportTLS]+kinds[format.ImportDynamicTLS])
+}
