@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package format
+
+import (
+	"bytes"
+	"reflect"
+	"testing"
+)
+
+// FuzzDecodeBundle signs what comes, so that all layers are reached: a bundle
+// or an error, never both; what is accepted is written back to the same bytes;
+// payloads have the size that the manifest says.
+func FuzzDecodeBundle(f *testing.F) {
+	_, _, unsigned := sample(f)
+	key := seeded(f, 1)
+	f.Add(unsigned)
+	f.Add(sign1(f, unsigned, key))
+	f.Add(one(f, []byte("payload"), func(_ *PayloadInfo, frame []byte) []byte { return frame }))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		u, err := OpenUnverified(bytes.NewReader(data), int64(len(data)))
+		if (err == nil) != (u != nil) {
+			t.Fatalf("result %v with error %v", u, err)
+		}
+		if err != nil {
+			layer(t, err)
+			return
+		}
+		manifest, err := EncodeManifest(u.Manifest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		frames := data[headerSize+len(manifest) : u.SignedSize()]
+		if again := assemble(manifest, frames, u.signatures); !bytes.Equal(again, data) {
+			t.Fatal("accepted, and written back in another way")
+		}
+		signed, err := Sign(data[:u.SignedSize()], key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := open(signed, public(key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, p := range b.Manifest.Payloads {
+			payload, err := b.Payload(i)
+			if err == nil && (int64(len(payload)) != p.Size || digest(payload) != p.Digest) {
+				t.Fatalf("payload %d of %d bytes, expected %d", i, len(payload), p.Size)
+			}
+			if err != nil && layer(t, err) != ErrDecompress {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// FuzzManifest: as FuzzDecodeBundle, for the manifest alone.
+func FuzzManifest(f *testing.F) {
+	f.Add([]byte(sampleManifest))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m, err := DecodeManifest(data)
+		if err != nil {
+			layer(t, err)
+			return
+		}
+		if again, err := EncodeManifest(m); err != nil || !bytes.Equal(again, data) {
+			t.Fatalf("accepted, and written back in another way (%v)", err)
+		}
+	})
+}
+
+// FuzzTable: a table or an error, and what is accepted is written back to the
+// same bytes.
+func FuzzTable(f *testing.F) {
+	f.Add([]byte(sampleTable))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		table, err := DecodeTable(data)
+		if err != nil {
+			if !reflect.DeepEqual(table, Table{}) {
+				t.Fatalf("result %v with error %v", table, err)
+			}
+			return
+		}
+		if again, err := EncodeTable(table); err != nil || !bytes.Equal(again, data) {
+			t.Fatalf("accepted, and written back in another way (%v)", err)
+		}
+	})
+}
