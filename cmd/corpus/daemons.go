@@ -4,11 +4,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"syscall"
-	"time"
 )
 
 var memcached = service{images: []string{"memcached"}, start: func(_ context.Context, at place) (*instance, error) {
@@ -35,42 +33,24 @@ var mosquitto = service{images: []string{"mosquitto"}, start: func(_ context.Con
 	return server(at, syscall.SIGTERM, probeMQTT, address, "-c", config)
 }}
 
-// probeMQTT connects, subscribes to a topic and waits for what it publishes
-// there (MQTT 3.1.1, QoS 0).
+// probeMQTT subscribes to a topic and waits for what it publishes there, with
+// MQTT 3.1.1 and QoS 0, and then with MQTT 5 and QoS 2, and a will.
 func probeMQTT(address string) error {
 	const (
-		connect   = "\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00" // clean session, no client id
-		subscribe = "\x82\x06\x00\x01\x00\x01t\x00"
-		publish   = "\x30\x08\x00\x01thello"
+		connect3   = "\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00" // clean session, no client id
+		subscribe3 = "\x82\x06\x00\x01\x00\x01t\x00"
+		publish3   = "\x30\x08\x00\x01thello"
+
+		// No properties; the will has a delay of 1 s, topic w, payload bye.
+		connect5   = "\x10\x1b\x00\x04MQTT\x05\x06\x00\x3c\x00\x00\x00" + "\x05\x18\x00\x00\x00\x01" + "\x00\x01w" + "\x00\x03bye"
+		subscribe5 = "\x82\x07\x00\x01\x00\x00\x01u\x00"
+		publish5   = "\x34\x0b\x00\x01u\x00\x02\x00hello"
+		release5   = "\x62\x02\x00\x02"
+		arrived5   = "\x00\x01u\x00hello"
 	)
-	return request(address, connect+subscribe+publish, publish)
-}
-
-var dnsmasq = service{images: []string{"dnsmasq"}, start: func(_ context.Context, at place) (*instance, error) {
-	port, address, err := freePort()
-	if err != nil {
-		return nil, err
-	}
-	return server(at, syscall.SIGTERM, probeDNS, address,
-		"--keep-in-foreground", "--conf-file=/dev/null", "--port="+port, "--listen-address=127.0.0.1",
-		"--bind-interfaces", "--no-resolv", "--no-hosts", "--user=root", "--pid-file=",
-		"--address=/host.example/192.0.2.1")
-}}
-
-func probeDNS(address string) error {
-	resolver := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, address)
-	}}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	found, err := resolver.LookupNetIP(ctx, "ip4", "host.example.")
-	if err != nil {
-		return err
-	}
-	if len(found) != 1 || found[0].Unmap() != netip.MustParseAddr("192.0.2.1") {
-		return fmt.Errorf("host.example: got %v", found)
-	}
-	return nil
+	return errors.Join(
+		request(address, connect3+subscribe3+publish3, publish3),
+		request(address, connect5+subscribe5+publish5+release5, arrived5))
 }
 
 // qemu boots firmware that finds no disk and starts again every second, so that

@@ -128,6 +128,11 @@ func request(address, question, want string) error {
 	if err != nil {
 		return err
 	}
+	return exchange(connection, question, want)
+}
+
+// exchange is request on a connection, which it closes.
+func exchange(connection net.Conn, question, want string) error {
 	defer connection.Close()
 	if err := connection.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
 		return err
@@ -140,7 +145,7 @@ func request(address, question, want string) error {
 	for !bytes.Contains(answer, []byte(want)) {
 		n, err := connection.Read(buffer)
 		if n == 0 {
-			return fmt.Errorf("asked %.40q, got %.80q: %w", question, answer, err)
+			return fmt.Errorf("asked %.60q, got %.300q: %w", question, answer, err)
 		}
 		answer = append(answer, buffer[:n]...)
 	}
