@@ -186,14 +186,16 @@ func relaxGOTTP(orig, linked []byte, off int) (arch.Rewrite, bool) {
 }
 
 // relaxTLSDesc is for a descriptor that became initial-exec or local-exec. The
-// call through it has a relocation of its own, TLSDESC_CALL.
+// call through it has a relocation of its own, TLSDESC_CALL. No variable lies at
+// the thread pointer itself: 0 is _TLS_MODULE_BASE_, of a local-dynamic access.
 func relaxTLSDesc(orig, linked []byte, off int) (arch.Rewrite, bool) {
 	o, ok := ripOperand(orig, off, true)
 	if !ok || !o.wide() || o.opcode != 0x8d {
 		return arch.Rewrite{}, false
 	}
-	return choose([]candidate{
-		{"TLSDESC -> LE: lea x@TLSDESC(%rip),r -> mov $x@TPOFF,r", o.encode(0xc7, 0xc0|o.reg, true), 3, toTPOFF32, 4},
-		{"TLSDESC -> IE: lea x@TLSDESC(%rip),r -> mov x@GOTTPOFF(%rip),r", o.encode(0x8b, 0x05|o.reg<<3, false), 3, toGOTTP, 0},
-	}, linked, off)
+	le := candidate{"TLSDESC -> LE: lea x@TLSDESC(%rip),r -> mov $x@TPOFF,r", o.encode(0xc7, 0xc0|o.reg, true), 3, toTPOFF32, 4}
+	ie := candidate{"TLSDESC -> IE: lea x@TLSDESC(%rip),r -> mov x@GOTTPOFF(%rip),r", o.encode(0x8b, 0x05|o.reg<<3, false), 3, toGOTTP, 0}
+	r, ok := choose([]candidate{le, ie}, linked, off)
+	r.LocalExec = ok && r.Name == le.name && toTPOFF32.Field.Get(linked[off:off+fieldSize]) == 0
+	return r, ok
 }

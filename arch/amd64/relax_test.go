@@ -80,6 +80,9 @@ func TestRelax(t *testing.T) {
 	}
 }
 
+// moldRewrites are what TestRealCode sees where there is mold.
+var moldRewrites = []string{"GD -> LE, add", "GD -> LE, add, no PLT"}
+
 func rewriteNames() []string {
 	names := []string{
 		"mov x@GOTPCREL(%rip),r -> lea x(%rip),r",
@@ -97,7 +100,7 @@ func rewriteNames() []string {
 		"TLSDESC -> IE: lea x@TLSDESC(%rip),r -> mov x@GOTTPOFF(%rip),r",
 	}
 	for _, s := range sequences {
-		if !slices.Contains(names, s.name) {
+		if !slices.Contains(names, s.name) && !slices.Contains(moldRewrites, s.name) {
 			names = append(names, s.name)
 		}
 	}

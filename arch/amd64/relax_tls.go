@@ -42,6 +42,7 @@ const (
 	largeR15    = ldLea + "48 b8 .. .. .. .. .. .. .. .. 4c 01 f8 ff d0"
 	movFS0      = "64 48 8b 04 25 00 00 00 00 " // mov %fs:0,%rax
 	leaTP       = movFS0 + "48 8d 80 xx xx xx xx"
+	addTP       = movFS0 + "48 81 c0 xx xx xx xx"
 	addGOTTP    = movFS0 + "48 03 05 xx xx xx xx"
 	largeFiller = " 66 0f 1f 44 00 00"
 )
@@ -49,6 +50,8 @@ const (
 var sequences = []sequence{
 	gd("GD -> LE", 4, gdCall, leaTP),
 	gd("GD -> LE, no PLT", 4, gdCallGOT, leaTP),
+	gd("GD -> LE, add", 4, gdCall, addTP), // mold
+	gd("GD -> LE, add, no PLT", 4, gdCallGOT, addTP),
 	gd("GD -> LE, large", 3, largeRBX, leaTP+largeFiller),
 	gd("GD -> LE, large", 3, largeR15, leaTP+largeFiller),
 	gd("GD -> IE", 4, gdCall, addGOTTP),
