@@ -159,3 +159,15 @@ func writeVectors(t *testing.T, made map[string]vector) {
 		}
 	}
 }
+
+// The worked example in the specification is a vector.
+func TestWorkedExample(t *testing.T) {
+	spec, err := os.ReadFile("../specs/bundle.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := parseVector(t, filepath.Join(vectorDir, "valid-one-payload.txt"))
+	if dump := hex.Dump(v.data); !strings.Contains(string(spec), "```\n"+dump+"```\n") {
+		t.Errorf("the specification does not have\n%s", dump)
+	}
+}
