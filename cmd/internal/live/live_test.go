@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package live
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/ulpatch/ulpatch/applier"
+)
+
+func build(t *testing.T, r Recipe) *Fixture {
+	t.Helper()
+	f, err := Build(t.TempDir(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func start(t *testing.T, f *Fixture, args ...string) *Victim {
+	t.Helper()
+	v, err := Start(f.Program, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(v.Kill)
+	return v
+}
+
+func status(t *testing.T, v *Victim) Status {
+	t.Helper()
+	s, err := v.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func wantVersion(t *testing.T, v *Victim, version int) {
+	t.Helper()
+	if s := status(t, v); s.Values["version"] != version {
+		t.Fatalf("version %d answers, expected %d: %s", s.Values["version"], version, s.Line)
+	}
+}
+
+// patience of tests, on machines that do other things too.
+var patient = applier.Options{Timeout: 60 * time.Second, Pause: 200 * time.Millisecond}
+
+func apply(t *testing.T, v *Victim, f *Fixture) *applier.Result {
+	t.Helper()
+	r, err := applier.Apply(v.PID, f.Bundle, patient)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func revert(t *testing.T, v *Victim, id string) *applier.Result {
+	t.Helper()
+	r, err := applier.Revert(v.PID, id, patient)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func quit(t *testing.T, v *Victim) {
+	t.Helper()
+	if err := v.Quit(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// everything is one or more threads of each kind.
+var everything = []string{"hammer=4", "idle=4", "registers=2", "reader=2", "sleeper=2", "poller=1",
+	"sender=1", "receiver=1", "alarmed=1", "churn=1"}
+
+// TestHammer patches and reverts a program whose threads do all that can be
+// disturbed, and check that it was not.
+func TestHammer(t *testing.T) {
+	f := build(t, Recipe{Source: "hammer"})
+	v := start(t, f, everything...)
+	wantVersion(t, v, 1)
+	for range 20 {
+		if r := apply(t, v, f); r.Status != applier.Applied {
+			t.Fatalf("%s", r.Status)
+		}
+		wantVersion(t, v, 2)
+		if r := apply(t, v, f); r.Status != applier.AlreadyApplied {
+			t.Fatalf("the second time: %s", r.Status)
+		}
+		revert(t, v, f.Bundle.Manifest.ID)
+		wantVersion(t, v, 1)
+	}
+	quit(t, v)
+}
+
+func TestMain(m *testing.M) {
+	if os.Getuid() != 0 {
+		println("these tests trace processes and want to be root")
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
