@@ -46,6 +46,7 @@ type atom struct {
 	cie    *atom   // of an FDE
 	parent *atom   // of a .cold part: the function that it was split from
 	colds  []*atom // of a function: its .cold parts
+	opaque string  // of a function: why not all of its references are known
 	index  int     // in object.atoms; the order of everything that is emitted
 }
 

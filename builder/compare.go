@@ -74,7 +74,7 @@ func (c *comparer) refAt(o, f *atom, i int) *Difference {
 		return &Difference{min(x.off, y.off), "a reference moved"}
 	case x.typ != y.typ:
 		return &Difference{x.off, fmt.Sprintf("%s instead of %s", f.object.arch.RelocName(y.typ), o.object.arch.RelocName(x.typ))}
-	case !c.sameReferent(x, y):
+	case !c.sameReferent(x, y) || !c.sameBorder(o, f, x, y):
 		return &Difference{x.off, fmt.Sprintf("refers to %s instead of %s", describe(y), describe(x))}
 	}
 	return nil

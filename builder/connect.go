@@ -5,21 +5,40 @@ package builder
 import (
 	"debug/elf"
 	"fmt"
+	"sort"
 
 	"github.com/ulpatch/ulpatch/arch"
 )
 
 func isTrap(in arch.Insn) bool { return in.Kind == arch.Stop }
 
-// connect makes references of the relocations. Code comes first: where it
+// connect makes references of the relocations. Code is decoded first: where it
 // refers to tells where the tables of a read-only section begin.
 func (o *object) connect() error {
-	for _, wantCode := range []bool{true, false} {
-		for _, sec := range o.sections {
-			if sec == nil || (sec.flags&elf.SHF_EXECINSTR != 0) != wantCode {
-				continue
+	for _, sec := range o.sections {
+		if sec == nil {
+			continue
+		}
+		if sec.pieces != nil && len(sec.relocs) > 0 {
+			return fmt.Errorf("section %s: relocations in a mergeable section", sec.name)
+		}
+		for _, a := range sec.atoms {
+			if a.kind == kindCode {
+				o.adjustRelocs(a)
 			}
-			if err := o.connectSection(sec); err != nil {
+		}
+	}
+	for _, sec := range o.sections {
+		if sec != nil {
+			o.cutTables(sec)
+		}
+	}
+	for _, sec := range o.sections {
+		if sec == nil || sec.pieces != nil {
+			continue
+		}
+		for _, a := range sec.atoms {
+			if err := o.connectAtom(a); err != nil {
 				return err
 			}
 		}
@@ -27,56 +46,165 @@ func (o *object) connect() error {
 	return nil
 }
 
-func (o *object) connectSection(sec *section) error {
-	atoms := sec.atoms // those of a mergeable section have no relocations
-	if sec.pieces != nil && len(sec.relocs) > 0 {
-		return fmt.Errorf("section %s: relocations in a mergeable section", sec.name)
-	}
-	next := 0
-	for _, a := range atoms {
-		for next < len(sec.relocs) && sec.relocs[next].off < a.off {
-			next++
-		}
-		from := next
-		for next < len(sec.relocs) && sec.relocs[next].off < a.off+a.size {
-			next++
-		}
-		if err := o.connectAtom(a, sec.relocs[from:next]); err != nil {
-			return err
-		}
-	}
-	return nil
+// relocsIn returns the relocations with from <= off < to.
+func (s *section) relocsIn(from, to uint64) []rela {
+	i := sort.Search(len(s.relocs), func(i int) bool { return s.relocs[i].off >= from })
+	j := sort.Search(len(s.relocs), func(i int) bool { return s.relocs[i].off >= to })
+	return s.relocs[i:j]
 }
 
-func (o *object) connectAtom(a *atom, relocs []rela) error {
+// adjustRelocs finds out what the PC-relative relocations of a function count
+// from, and where tables begin that it refers to.
+func (o *object) adjustRelocs(a *atom) {
 	insns := insnCursor{arch: o.arch, code: a.data}
+	relocs := a.section.relocsIn(a.off, a.off+a.size)
+	for i := range relocs {
+		r := &relocs[i]
+		if o.pcRelative(r.typ) {
+			r.adjust = insns.adjust(r.off-a.off, o.arch.Relocs[r.typ].Size)
+		}
+		if r.sym == nil || !r.sym.defined() {
+			continue
+		}
+		at := int64(r.sym.value)
+		if r.sym.typ == elf.STT_SECTION {
+			at += r.addend + r.adjust
+		}
+		if sec := r.sym.section; at >= 0 && uint64(at) < sec.size && sec.pieces == nil {
+			if sec.starts == nil {
+				sec.starts = map[uint64]bool{}
+			}
+			sec.starts[uint64(at)] = true
+		}
+	}
+}
+
+// cutTables cuts jump tables out of anonymous read-only data: where code refers
+// to a place at which an address is, a table begins. In a table of distances
+// the addend of an entry counts from the entry and not from the table, which is
+// put right.
+func (o *object) cutTables(sec *section) {
+	if len(sec.starts) == 0 || sec.pieces != nil {
+		return
+	}
+	var atoms []*atom
+	for _, a := range sec.atoms {
+		if a.kind != kindLiteral || a.data == nil {
+			atoms = append(atoms, a)
+			continue
+		}
+		at := a.off
+		relocs := sec.relocsIn(a.off, a.off+a.size)
+		var cuts []uint64
+		start := uint64(0)
+		inTable := false
+		for i := range relocs {
+			r := &relocs[i]
+			if sec.starts[r.off] {
+				start, inTable = r.off, true
+				if r.off > a.off {
+					cuts = append(cuts, r.off)
+				}
+			}
+			if inTable && o.pcRelative(r.typ) {
+				r.adjust = -int64(r.off - start)
+			}
+		}
+		sec.atoms = nil
+		for _, cut := range append(cuts, a.off+a.size) {
+			atoms = append(atoms, o.newAtom(sec, at, cut-at))
+			at = cut
+		}
+	}
+	sec.atoms = atoms
+}
+
+func (o *object) connectAtom(a *atom) error {
+	relocs := a.section.relocsIn(a.off, a.off+a.size)
 	for _, r := range relocs {
-		if o.arch.Relocs[r.typ].Size == 0 && r.sym == nil {
+		h := o.arch.Relocs[r.typ]
+		if h.Size == 0 && r.sym == nil {
 			continue // a marker
 		}
 		off := r.off - a.off
-		if uint64(o.arch.Relocs[r.typ].Size) > a.size-off {
+		if uint64(h.Size) > a.size-off {
 			return fmt.Errorf("%s+%#x: %s: crosses the end of the %s", a, off, o.arch.RelocName(r.typ), a.kind)
 		}
-		adjust := int64(0)
-		if a.kind == kindCode && o.pcRelative(r.typ) {
-			adjust = insns.adjust(off, o.arch.Relocs[r.typ].Size)
-		}
-		one, err := o.resolve(a, r, adjust)
+		one, err := o.resolve(r)
 		if err != nil {
 			return fmt.Errorf("%s+%#x: %s: %w", a, off, o.arch.RelocName(r.typ), err)
 		}
 		one.off = off
 		a.refs = append(a.refs, one)
 	}
+	if a.kind == kindCode && len(a.section.atoms) > 1 {
+		o.recover(a)
+	}
 	return nil
+}
+
+// recover finds the references to other functions of the section that the
+// assembler resolved itself.
+func (o *object) recover(a *atom) {
+	known := map[uint64]bool{}
+	for i := range a.refs {
+		known[a.refs[i].off] = true
+	}
+	for at := uint64(0); at < a.size; {
+		in, err := o.arch.Decode(a.data[at:], arch.Addr(a.off+at))
+		if err != nil || in.Len <= 0 {
+			a.opaque = fmt.Sprintf("+%#x cannot be decoded", at)
+			return
+		}
+		field := at + uint64(in.FieldOff)
+		to := uint64(in.Target)
+		if in.PCRel && !known[field] && (to < a.off || to >= a.off+a.size) {
+			typ, ok := o.fieldType(in)
+			t, err := o.atomAt(a.section, int64(to))
+			if !ok || err != nil {
+				a.opaque = fmt.Sprintf("+%#x refers to %#x of the section, where nothing is", at, to)
+				return
+			}
+			landing := int64(to - t.off)
+			a.refs = append(a.refs, ref{off: field, typ: typ, target: t, addend: landing - int64(in.Len-in.FieldOff), landing: landing})
+		}
+		at += uint64(in.Len)
+	}
+	sort.SliceStable(a.refs, func(i, j int) bool { return a.refs[i].off < a.refs[j].off })
+}
+
+// solvesFor says whether the expression gives that operand back.
+func solvesFor(h arch.Howto, by byte) bool {
+	got, _, ok := h.Expr.Solve(0, arch.Operands{})
+	return ok && got == by
+}
+
+// fieldType is the relocation type that the assembler would have written for a
+// PC-relative field.
+func (o *object) fieldType(in arch.Insn) (uint32, bool) {
+	want := arch.NeedNothing
+	if in.Kind == arch.Call || in.Kind == arch.Jump || in.Kind == arch.CondJump {
+		want = arch.NeedStub
+	}
+	for _, need := range []arch.Need{want, arch.NeedNothing} {
+		best, found := uint32(0), false
+		for typ, h := range o.arch.Relocs {
+			if h.Size == in.FieldLen && h.Need == need && o.pcRelative(typ) && solvesFor(h, 'S') && (!found || typ < best) {
+				best, found = typ, true
+			}
+		}
+		if found {
+			return best, true
+		}
+	}
+	return 0, false
 }
 
 // resolve finds what a relocation refers to. A symbol tells its atom by its
 // value; a section's symbol tells nothing, there the place that is referred to
 // decides.
-func (o *object) resolve(a *atom, r rela, adjust int64) (ref, error) {
-	one := ref{typ: r.typ, sym: r.sym, addend: r.addend, landing: r.addend + adjust}
+func (o *object) resolve(r rela) (ref, error) {
+	one := ref{typ: r.typ, sym: r.sym, addend: r.addend, landing: r.addend + r.adjust}
 	switch {
 	case r.sym == nil:
 		return one, fmt.Errorf("a relocation without a symbol is not supported")
@@ -88,7 +216,7 @@ func (o *object) resolve(a *atom, r rela, adjust int64) (ref, error) {
 	}
 	at := int64(r.sym.value)
 	if r.sym.typ == elf.STT_SECTION {
-		at += r.addend + adjust
+		at += r.addend + r.adjust
 	}
 	target, err := o.atomAt(r.sym.section, at)
 	if err != nil {

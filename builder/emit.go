@@ -79,7 +79,7 @@ func (e *emitter) lay() error {
 			if !k.takes(a) {
 				continue
 			}
-			e.placed[a] = placed{len(e.file.Sections), grow(&s, a.align, a.size, a.data)}
+			e.placed[a] = placed{len(e.file.Sections), grow(&s, a.align, a.size, masked(a))}
 		}
 		if s.Size > payload.MaxLoadSize {
 			return fmt.Errorf("%s: %s: %d bytes, more than %d", e.p.image.name, s.Name, s.Size, payload.MaxLoadSize)
@@ -105,9 +105,9 @@ func (e *emitter) layFrames() {
 		if i < 0 {
 			i = len(cies)
 			cies = append(cies, a.cie)
-			e.placed[a.cie] = placed{index, grow(&s, 1, a.cie.size, a.cie.data)}
+			e.placed[a.cie] = placed{index, grow(&s, 1, a.cie.size, masked(a.cie))}
 		}
-		at := grow(&s, 1, a.size, a.data)
+		at := grow(&s, 1, a.size, masked(a))
 		e.placed[a] = placed{index, at}
 		link := at + cieField - e.placed[cies[i]].off
 		binary.LittleEndian.PutUint32(s.Data[at+cieField:], uint32(link))

@@ -40,6 +40,7 @@ const (
 	CodeUndefined        Code = "undefined-symbol"
 	CodeIFUNC            Code = "ifunc-changed"
 	CodeSeveralEntries   Code = "several-entries"
+	CodeUndecodable      Code = "undecodable-code"
 	CodeMoved            Code = "definition-moved"
 	CodeNothingChanged   Code = "nothing-changed"
 	CodeMachine          Code = "machine-mismatch"
@@ -59,6 +60,7 @@ var kinds = map[Code]error{
 	CodeUndefined:        ErrUnsupportedChange,
 	CodeIFUNC:            ErrUnsupportedChange,
 	CodeSeveralEntries:   ErrUnsupportedChange,
+	CodeUndecodable:      ErrUnsupportedChange,
 	CodeMoved:            ErrUnsupportedChange,
 	CodeAmbiguous:        ErrUnsupportedChange,
 	CodeImageMismatch:    ErrMismatch,

@@ -30,6 +30,7 @@ type section struct {
 	symbols []*symbol // by value, size descending, name
 	atoms   []*atom   // by offset; of pieces that are cut on demand, those that were
 	pieces  map[uint64]*atom
+	starts  map[uint64]bool // places that code refers to
 }
 
 type symbol struct {
@@ -41,7 +42,6 @@ type symbol struct {
 	typ     elf.SymType
 	vis     elf.SymVis
 	abs     bool
-	atom    *atom // that it is defined in
 }
 
 func (s *symbol) defined() bool { return s.section != nil }
@@ -51,6 +51,7 @@ type rela struct {
 	typ    uint32
 	sym    *symbol
 	addend int64
+	adjust int64 // S + addend + adjust is what is referred to
 }
 
 // object is a relocatable file as a graph of atoms.

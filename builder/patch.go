@@ -102,6 +102,9 @@ func (p *patch) build() {
 	for len(p.queue) > 0 {
 		a := p.queue[0]
 		p.queue = p.queue[1:]
+		if a.opaque != "" {
+			p.refuse(CodeUndecodable, a.place(), a.name, "build the objects with -ffunction-sections", "%s", a.opaque)
+		}
 		dests := make([]dest, len(a.refs))
 		for i := range a.refs {
 			dests[i] = p.resolve(a, &a.refs[i])

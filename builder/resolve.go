@@ -53,6 +53,7 @@ func (p *patch) internal(from *atom, r *ref, h arch.Howto) dest {
 		p.refuse(CodeAmbiguous, t.place(), t.name, "give the variable or function a name of its own", "it may be each of %v of the original", l.unit.pairs.ambiguous[t])
 		return dest{}
 	}
+	p.checkBorder(from, r, l)
 	switch {
 	case anonymous(t):
 		p.carry(t)

@@ -169,17 +169,11 @@ func (o *object) gap(sec *section, from, to uint64, code bool) {
 		return
 	}
 	if sec.data != nil && o.padding(sec.data[from:to], code) || sec.data == nil {
-		if !sec.referredTo(from, to) {
+		if len(sec.relocsIn(from, to)) == 0 {
 			return
 		}
 	}
 	o.newAtom(sec, from, to-from)
-}
-
-// referredTo says whether a relocation lies in [from, to).
-func (s *section) referredTo(from, to uint64) bool {
-	i := sort.Search(len(s.relocs), func(i int) bool { return s.relocs[i].off >= from })
-	return i < len(s.relocs) && s.relocs[i].off < to
 }
 
 // padding says whether nothing in data means anything.
@@ -203,9 +197,6 @@ func (o *object) newAtom(sec *section, off, size uint64) *atom {
 		a.data = sec.data[off : off+size : off+size]
 	}
 	for _, s := range symbolsIn(sec.symbols, off, off+size) {
-		if s.atom == nil {
-			s.atom = a
-		}
 		if identifies(s) && s.typ != elf.STT_NOTYPE || identifies(s) && s.bind != elf.STB_LOCAL {
 			a.symbols = append(a.symbols, s)
 		}
