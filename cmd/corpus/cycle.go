@@ -68,6 +68,7 @@ type cycle struct {
 	dir       string
 	bundle    string
 	instances []*instance
+	watch     *watch
 	question  ask // nil: there is no check for this case
 	answers   []string
 }
@@ -110,19 +111,17 @@ func (k *cycle) all(ctx context.Context, startOnly bool) (err error) {
 	if err := k.startInstances(ctx); err != nil {
 		return ended(notRun, "start", err)
 	}
-	if err := k.check(ctx, vulnerable); err != nil {
-		return ended(notRun, "check", err)
-	}
-
-	w := startWatch(k.instances)
-	if err = w.serving(len(k.instances)); err != nil {
+	k.watch = startWatch(k.instances)
+	if err = k.serving(); err != nil {
 		err = ended(notRun, "serve", err)
+	} else if err = k.check(ctx, vulnerable); err != nil {
+		err = ended(notRun, "check", err)
 	} else if startOnly {
 		err = k.steps(ctx)
 	} else {
-		err = k.applyAndRevert(ctx, w)
+		err = k.applyAndRevert(ctx)
 	}
-	slowest, wrong := w.end()
+	slowest, wrong := k.watch.end()
 	k.result.SlowestMS = float64(slowest.Microseconds()) / 1000
 	if wrong != nil {
 		return ended(harm, "serve", errors.Join(wrong, err))
@@ -179,12 +178,17 @@ func (k *cycle) startInstances(ctx context.Context) (err error) {
 	return err
 }
 
+// serving waits until every instance has answered again.
+func (k *cycle) serving() error { return k.watch.serving(len(k.instances)) }
+
 // check asks whether the bug is there, and wants the given answer.
 func (k *cycle) check(ctx context.Context, want string) error {
 	if k.question == nil {
 		return nil
 	}
-	got, err := k.question(ctx)
+	var got string
+	var err error
+	k.watch.aside(func() { got, err = k.question(ctx) })
 	if err != nil {
 		return err
 	}

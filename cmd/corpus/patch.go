@@ -10,10 +10,10 @@ import (
 	"github.com/ulpatch/ulpatch/cmd/internal/ui"
 )
 
-// applyAndRevert patches every process of the case while w watches them, and
+// applyAndRevert patches every process of the case while they are watched, and
 // takes the patch back. Whatever happens on the way, it leaves no process
 // patched that it can still revert.
-func (k *cycle) applyAndRevert(ctx context.Context, w *watch) error {
+func (k *cycle) applyAndRevert(ctx context.Context) error {
 	before := map[int]string{}
 	for _, one := range k.instances {
 		for _, pid := range one.daemon.family() {
@@ -27,7 +27,7 @@ func (k *cycle) applyAndRevert(ctx context.Context, w *watch) error {
 
 	pids, err := k.applyAll(ctx)
 	if err == nil {
-		err = k.whilePatched(ctx, w, pids)
+		err = k.whilePatched(ctx, pids)
 	}
 	for _, pid := range pids {
 		if back := k.revertOne(ctx, pid); back != nil {
@@ -46,7 +46,7 @@ func (k *cycle) applyAndRevert(ctx context.Context, w *watch) error {
 			return ended(harm, "revert", errors.Join(fmt.Errorf("pid %d: %w", pid, readErr), err))
 		}
 	}
-	if serving := w.serving(len(k.instances)); serving != nil {
+	if serving := k.serving(); serving != nil {
 		return ended(harm, "revert", errors.Join(serving, err))
 	}
 	if err != nil {
@@ -115,8 +115,8 @@ func (k *cycle) judge(stage string, pid int, a answer, err error) error {
 
 // whilePatched checks that the patched processes serve, that they know of their
 // patch, that the bug is gone, and that a second apply changes nothing.
-func (k *cycle) whilePatched(ctx context.Context, w *watch, pids []int) error {
-	if err := w.serving(len(k.instances)); err != nil {
+func (k *cycle) whilePatched(ctx context.Context, pids []int) error {
+	if err := k.serving(); err != nil {
 		return ended(harm, "patched", err)
 	}
 	if err := k.steps(ctx); err != nil {

@@ -12,6 +12,7 @@ import (
 type watch struct {
 	stop  chan struct{}
 	group sync.WaitGroup
+	pause sync.RWMutex // held for reading by every probe
 
 	lock    sync.Mutex
 	probes  int
@@ -37,9 +38,11 @@ func startWatch(instances []*instance) *watch {
 
 // probe makes one request and says whether to go on.
 func (w *watch) probe(one *instance) bool {
+	w.pause.RLock()
 	started := time.Now()
 	err := one.probe()
 	took := time.Since(started)
+	w.pause.RUnlock()
 
 	w.lock.Lock()
 	defer w.lock.Unlock()
@@ -52,6 +55,13 @@ func (w *watch) probe(one *instance) bool {
 		}
 	}
 	return err == nil
+}
+
+// aside runs f between probes: checks may empty a database.
+func (w *watch) aside(f func()) {
+	w.pause.Lock()
+	defer w.pause.Unlock()
+	f()
 }
 
 // count returns the number of probes so far, and the first wrong answer.
