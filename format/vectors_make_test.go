@@ -193,6 +193,9 @@ func (m *maker) signatures() {
 		return text
 	}
 	legacy := minisign.SignWithComments(m.key, unsigned, "vector", "signature of an ulpatch bundle")
+	var relabelled minisign.Signature
+	m.must(relabelled.UnmarshalText(text))
+	relabelled.Algorithm = minisign.EdDSA // no signature covers the algorithm
 	smaller, larger := signed(m.other, unsigned), text
 	if m.key.ID() < m.other.ID() {
 		smaller, larger = larger, smaller
@@ -207,6 +210,7 @@ func (m *maker) signatures() {
 		{"payload-bit-flipped", "the last bit of the payloads", flip(len(unsigned) - 1)},
 		{"signature-of-another-bundle", "a block from elsewhere", append(bytes.Clone(unsigned), m.sign(m.unsigned(head(), build2), m.key)[len(m.unsigned(head(), build2)):]...)},
 		{"signature-not-prehashed", "minisign's legacy algorithm, Ed", with(legacy)},
+		{"signature-relabelled", "a valid signature, ED, that says it is Ed", with([]byte(relabelled.String()))},
 		{"signature-untrusted-comment", "the first line is not the fixed one", edit("signature of an", "Signature of an")},
 		{"signature-trusted-comment", "the trusted comment was changed", edit("version 1", "version 2")},
 		{"signature-crlf", "a line that ends with CR LF", edit("bundle\n", "bundle\r\n")},
