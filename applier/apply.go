@@ -113,7 +113,7 @@ func (o *operation) applyOnce(b *format.Bundle) (Stage, error) {
 		if errors.As(err, &undo) {
 			return StageCommit, err
 		}
-		if uerr := unstage(o.p, gadgets, staged(pl), o.Step); uerr != nil && o.p.id.Alive() {
+		if uerr := unstage(o.p, gadgets, staged(pl), nil, o.Step); uerr != nil && o.p.id.Alive() {
 			err = &undoError{err, uerr}
 		}
 		return StageQuiesce, err

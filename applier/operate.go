@@ -55,6 +55,9 @@ const (
 	WouldApply     Status = "would apply"
 	RevertDone     Status = "reverted"
 	WouldRevert    Status = "would revert"
+	Purged         Status = "purged"
+	Recovered      Status = "recovered"
+	WouldRecover   Status = "would recover"
 )
 
 // Result is what an operation did to a process.
@@ -72,6 +75,8 @@ type Result struct {
 	// Held is how long one thread was borrowed to map memory.
 	Held   time.Duration `json:"-"`
 	HeldUS float64       `json:"held_us"`
+	// Kept is reverted code that has to stay in memory for now.
+	Kept []Kept `json:"kept,omitempty"`
 }
 
 func (r *Result) setPause(d time.Duration) {

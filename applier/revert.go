@@ -47,6 +47,39 @@ func Revert(pid int, id string, opts Options) (*Result, error) {
 		return nil, o.fail(pid, StageQuiesce, err)
 	}
 	o.result.Status = RevertDone
+	// What was reverted is freed where that can be done safely right now; if not,
+	// it costs some memory and no more.
+	images := o.result.Images
+	if err := o.purge(); err != nil {
+		o.Log.Debug("the reverted code stays in memory", "pid", pid, "reason", err)
+	}
+	o.result.Images = images
+	return o.result, nil
+}
+
+// Recover finishes or undoes what was half done when the tool died, and frees
+// what it left behind.
+func Recover(pid int, opts Options) (*Result, error) {
+	o, err := begin(pid, opts.withDefaults())
+	if err != nil {
+		return nil, err
+	}
+	defer o.end()
+	half, leftover, files := o.interrupted()
+	if len(half)+len(leftover)+len(files) == 0 {
+		return nil, o.fail(pid, StageDiscover, fmt.Errorf("%w: nothing was interrupted", ErrNoMatch))
+	}
+	for _, r := range append(half, leftover...) {
+		o.result.Images = append(o.result.Images, target(r))
+	}
+	if o.DryRun {
+		o.result.Status = WouldRecover
+		return o.result, nil
+	}
+	if err := o.recover(); err != nil {
+		return nil, o.fail(pid, StageCommit, err)
+	}
+	o.result.Status = Recovered
 	return o.result, nil
 }
 
@@ -107,35 +140,39 @@ func (o *operation) backEdit(r *record, s recordSite, skip map[*record]bool) (e 
 }
 
 // recover undoes what a tool that died has left half done: jumps that it was
-// writing or taking back, and memory that nothing leads to.
+// writing or taking back, memory that nothing leads to, open files.
 func (o *operation) recover() error {
-	var half []*record
-	var leftover []region
+	half, leftover, files := o.interrupted()
+	if len(half)+len(leftover)+len(files) == 0 {
+		return nil
+	}
+	o.Log.Warn("undoing what was interrupted", "pid", o.p.id.PID)
+	o.touched = true
+	if len(half) > 0 {
+		if err := o.revertRecords(half); err != nil {
+			return fmt.Errorf("undo the interrupted change of %s: %w", half[0].ID, err)
+		}
+	}
+	g, err := findGadgets(&o.p.view, o.p.mem)
+	if err != nil {
+		return err
+	}
+	if err := unstage(o.p, g, o.p.ours(leftover), files, o.Step); err != nil {
+		return fmt.Errorf("free the memory of an interrupted change: %w", err)
+	}
+	return o.p.look()
+}
+
+// interrupted finds what a tool that died has left half done: records whose
+// jumps may stand, records that nothing leads to, and open files.
+func (o *operation) interrupted() (half, leftover []*record, files []uint64) {
 	for _, r := range o.p.records {
 		switch r.State {
 		case Committing, Reverting:
 			half = append(half, r)
 		case Staged:
-			leftover = append(leftover, region{r.Base, r.Size})
+			leftover = append(leftover, r)
 		}
 	}
-	if len(half) > 0 {
-		o.Log.Warn("undoing a change that was interrupted", "pid", o.p.id.PID, "id", half[0].ID)
-		if err := o.revertRecords(half); err != nil {
-			return fmt.Errorf("undo the interrupted change of %s: %w", half[0].ID, err)
-		}
-	}
-	if len(leftover) > 0 {
-		g, err := findGadgets(&o.p.view, o.p.mem)
-		if err != nil {
-			return err
-		}
-		if err := unstage(o.p, g, leftover, o.Step); err != nil {
-			return fmt.Errorf("free the memory of an interrupted change: %w", err)
-		}
-	}
-	if len(half)+len(leftover) > 0 {
-		return o.p.look()
-	}
-	return nil
+	return half, leftover, o.p.leakedFiles()
 }

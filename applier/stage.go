@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -145,11 +148,54 @@ func (b *borrowed) fill(fd uint64, data []byte) error {
 	return nil
 }
 
-// unstage unmaps records' memory from a process.
-func unstage(p *process, g gadgets, regions []region, step func(string)) (err error) {
-	if len(regions) == 0 {
+// ours are the mappings of records, as the memory map has them: a range that was
+// only partly mapped when a tool died may hold somebody else's memory by now. A
+// record comes last of its payload, so that what is left can still be found.
+func (p *process) ours(records []*record) []region {
+	var regions []region
+	for _, r := range records {
+		lo, hi := r.bounds()
+		home, _ := p.maps.Find(r.Base)
+		for i := len(p.maps) - 1; i >= 0; i-- {
+			m := p.maps[i]
+			if lo <= m.Start && m.End <= hi && m.Inode == home.Inode && m.Dev == home.Dev && m.Path == r.Path {
+				regions = append(regions, region{m.Start, uint64(m.End - m.Start)})
+			}
+		}
+	}
+	return regions
+}
+
+// leakedFiles are descriptors of memfds of ours that a tool that died has left
+// open in a process.
+func (p *process) leakedFiles() []uint64 {
+	dir := fmt.Sprintf("/proc/%d/fd", p.live)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
 		return nil
 	}
-	_, err = withBorrowed(p, g, step, func(b *borrowed) error { return b.unmap(regions) })
+	var fds []uint64
+	for _, e := range entries {
+		link, err := os.Readlink(filepath.Join(dir, e.Name()))
+		if fd, nerr := strconv.ParseUint(e.Name(), 10, 31); err == nil && nerr == nil && strings.HasPrefix(link, memfdPrefix) {
+			fds = append(fds, fd)
+		}
+	}
+	return fds
+}
+
+// unstage unmaps memory of ours, and closes files.
+func unstage(p *process, g gadgets, regions []region, files []uint64, step func(string)) (err error) {
+	if len(regions)+len(files) == 0 {
+		return nil
+	}
+	_, err = withBorrowed(p, g, step, func(b *borrowed) error {
+		for _, fd := range files {
+			if _, err := b.syscall("close", p.arch.Syscall.Close, fd); err != nil {
+				return err
+			}
+		}
+		return b.unmap(regions)
+	})
 	return err
 }

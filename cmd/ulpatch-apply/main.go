@@ -30,6 +30,8 @@ func commands() []*cli.Command {
 		applyCommand(),
 		revertCommand(),
 		listCommand(),
+		recoverCommand(),
+		purgeCommand(),
 	}
 }
 

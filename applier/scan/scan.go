@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// Package scan searches the writable memory of a process for words: return
+// addresses on stacks that no thread is on, pointers into code that is to go.
+// It reads only pages that exist, and knows which memory it left out.
+package scan
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ulpatch/ulpatch/applier/proc"
+	"github.com/ulpatch/ulpatch/arch"
+)
+
+const pageSize = 4096 // the smallest that a kernel has
+
+// Memory is the memory of a process.
+type Memory interface {
+	Read(addr arch.Addr, p []byte) error
+}
+
+// Scanner reads one process's memory.
+type Scanner struct {
+	mem     Memory
+	pagemap *os.File
+	page    uint64
+	buf     []byte
+	entries []byte
+}
+
+// Open prepares to scan a process. Without the right to read its page map, all
+// pages count as existing.
+func Open(pid int, mem Memory) *Scanner {
+	s := &Scanner{mem: mem, page: uint64(os.Getpagesize())}
+	s.pagemap, _ = os.Open(fmt.Sprintf("/proc/%d/pagemap", pid))
+	s.buf = make([]byte, chunk)
+	s.entries = make([]byte, chunk/pageSize*8)
+	return s
+}
+
+// Close releases the scanner.
+func (s *Scanner) Close() {
+	if s.pagemap != nil {
+		s.pagemap.Close()
+	}
+}
+
+const chunk = 1 << 20
+
+// Region is memory to scan.
+type Region struct{ Start, End arch.Addr }
+
+// Size is the region's size in bytes.
+func (r Region) Size() uint64 { return uint64(r.End - r.Start) }
+
+// Words calls visit for each aligned word w of the region with lo <= w < hi, and
+// its address, until visit returns false. Pages that do not exist are passed
+// over. n is the number of bytes that were read.
+func (s *Scanner) Words(r Region, lo, hi arch.Addr, visit func(at, word arch.Addr) bool) (n uint64, err error) {
+	span := uint64(hi - lo)
+	for at := r.Start; at < r.End; {
+		size := min(uint64(r.End-at), chunk)
+		present, err := s.present(at, size)
+		if err != nil {
+			return n, err
+		}
+		for first := uint64(0); first < size; {
+			if !present(first) {
+				first += s.page
+				continue
+			}
+			last := first
+			for last < size && present(last) {
+				last += s.page
+			}
+			run := s.buf[:min(last, size)-first]
+			if err := s.mem.Read(at+arch.Addr(first), run); err != nil {
+				return n, err
+			}
+			n += uint64(len(run))
+			for off := 0; off+8 <= len(run); off += 8 {
+				word := binary.LittleEndian.Uint64(run[off:])
+				if word-uint64(lo) < span && !visit(at+arch.Addr(first)+arch.Addr(off), arch.Addr(word)) {
+					return n, nil
+				}
+			}
+			first = last
+		}
+		at += arch.Addr(size)
+	}
+	return n, nil
+}
+
+// present tells which pages from at on exist: in memory or swapped out
+// (Documentation/admin-guide/mm/pagemap.rst).
+func (s *Scanner) present(at arch.Addr, size uint64) (func(off uint64) bool, error) {
+	if s.pagemap == nil {
+		return func(uint64) bool { return true }, nil
+	}
+	const exists = 1<<63 | 1<<62
+	n := (size + s.page - 1) / s.page * 8
+	entries := s.entries[:n]
+	got, err := unix.Pread(int(s.pagemap.Fd()), entries, int64(uint64(at)/s.page*8))
+	if err != nil {
+		return nil, fmt.Errorf("pagemap: %w", err)
+	}
+	return func(off uint64) bool {
+		i := off / s.page * 8
+		return i+8 <= uint64(got) && binary.LittleEndian.Uint64(entries[i:])&exists != 0
+	}, nil
+}
+
+// Writable are the mappings that could hold a pointer of the program's own:
+// private and writable. Left out are those of which keep is false.
+func Writable(maps proc.Maps, keep func(proc.Mapping) bool) []Region {
+	var regions []Region
+	for _, m := range maps {
+		if m.Readable() && m.Writable() && !m.Shared() && keep(m) {
+			regions = append(regions, Region{m.Start, m.End})
+		}
+	}
+	return regions
+}
