@@ -6,12 +6,15 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/urfave/cli/v2"
@@ -279,15 +282,49 @@ func TestProgress(t *testing.T) {
 	p.Set("step %d", 2)
 	p.Close()
 	p.Set("too late")
-	buf := make([]byte, 100)
-	got, err := master.Read(buf)
-	if want := "\r\x1b[Kprog: step 2\r\x1b[K"; err != nil || string(buf[:got]) != want {
-		t.Errorf("%q, expected %q (%v)", buf[:got], want, err)
+	fmt.Fprint(tty, "$") // nothing else stands before it
+	want := "\r\x1b[Kprog: step 2\r\x1b[K$"
+	buf := make([]byte, len(want))
+	if _, err := io.ReadFull(master, buf); err != nil || string(buf) != want {
+		t.Errorf("%q, expected %q (%v)", buf, want, err)
 	}
 }
 
 func TestMain(m *testing.M) {
 	// SIGXFSZ would end the process; with it ignored the write fails.
 	signal.Ignore(unix.SIGXFSZ)
+	if dir := os.Getenv(signalledDir); dir != "" {
+		writeAndDie(dir)
+	}
 	os.Exit(m.Run())
+}
+
+const signalledDir = "ULPATCH_TEST_SIGNALLED_DIR"
+
+// writeAndDie is what a process does that is told to end while it writes.
+func writeAndDie(dir string) {
+	RemoveOnSignal()
+	err := viaTemp("out", filepath.Join(dir, "out"), []byte("half"), 0o600, func(string) error {
+		if err := unix.Kill(unix.Getpid(), unix.SIGTERM); err != nil {
+			return err
+		}
+		select {}
+	})
+	fmt.Println("it lives on:", err)
+	os.Exit(1)
+}
+
+// A signal ends the program as it would any other, and nothing is left behind.
+func TestSignal(t *testing.T) {
+	dir := t.TempDir()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), signalledDir+"="+dir)
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != unix.SIGTERM {
+		t.Errorf("%v: %s", err, out)
+	}
+	if got := listed(t, dir); len(got) > 0 {
+		t.Errorf("left behind: %q", got)
+	}
 }
