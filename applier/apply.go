@@ -5,6 +5,7 @@ package applier
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -87,6 +88,10 @@ func (o *operation) applyOnce(b *format.Bundle) (Stage, error) {
 	if err != nil {
 		return StagePlan, err
 	}
+	c, zones, err := o.change(pl, b.Manifest)
+	if err != nil {
+		return StagePlan, err
+	}
 	o.result.Images = nil
 	for _, part := range pl.parts {
 		o.result.Images = append(o.result.Images, target(part.record))
@@ -103,12 +108,7 @@ func (o *operation) applyOnce(b *format.Bundle) (Stage, error) {
 		return StageStage, err
 	}
 	o.Step("staged")
-	c := &commit{edits: pl.edits}
-	sequence := nextSequence(o.p.records)
-	for _, part := range pl.parts {
-		c.transitions = append(c.transitions, transition{part.record, Committing, Active, sequence})
-	}
-	if err := o.commit(c, pl.quiet); err != nil {
+	if err := o.commit(c, zones); err != nil {
 		var undo *undoError
 		if errors.As(err, &undo) {
 			return StageCommit, err
@@ -119,7 +119,39 @@ func (o *operation) applyOnce(b *format.Bundle) (Stage, error) {
 		return StageQuiesce, err
 	}
 	o.result.Status = Applied
+	if len(o.result.Replaced) > 0 {
+		o.tidy()
+	}
 	return "", nil
+}
+
+// change is the commit of a plan, with the patches that it replaces: those that
+// the manifest names, and older builds of itself.
+func (o *operation) change(pl *plan, m format.Manifest) (*commit, []zone, error) {
+	c := &commit{edits: pl.edits}
+	zones := pl.quiet
+	sequence := nextSequence(o.p.records)
+	mine := map[arch.Addr]bool{}
+	for _, part := range pl.parts {
+		c.transitions = append(c.transitions, transition{part.record, Committing, Active, sequence})
+		for _, s := range part.record.Sites {
+			mine[arch.Addr(s.At)] = true
+		}
+	}
+	var old []*record
+	for _, r := range o.p.records {
+		if r.State == Active && (slices.Contains(m.Replaces, r.ID) || (r.ID == m.ID && r.Version < m.Version)) {
+			old = append(old, r)
+			zones = append(zones, r.zone())
+			c.transitions = append(c.transitions, transition{r, Replacing, Reverted, r.Sequence})
+			if !slices.Contains(o.result.Replaced, r.ID) {
+				o.result.Replaced = append(o.result.Replaced, r.ID)
+			}
+		}
+	}
+	back, err := o.handOver(old, nil, mine)
+	c.edits = append(c.edits, back...)
+	return c, zones, err
 }
 
 func staged(pl *plan) []region {
@@ -141,7 +173,7 @@ func (o *operation) sources(b *format.Bundle) (map[string]source, error) {
 				continue
 			}
 			matched = true
-			active, err := o.active(b.Manifest.ID, info, m.Bias)
+			active, err := o.active(b.Manifest, info, m.Bias)
 			if err != nil {
 				return nil, err
 			}
@@ -175,17 +207,22 @@ func (o *operation) sources(b *format.Bundle) (map[string]source, error) {
 	return sources, nil
 }
 
-// active tells whether a payload is active in a module.
-func (o *operation) active(id string, info format.PayloadInfo, bias arch.Addr) (bool, error) {
+// active tells whether a payload is active in a module. An older version of the
+// patch is replaced; a newer one, or another build of this one, is a refusal.
+func (o *operation) active(m format.Manifest, info format.PayloadInfo, bias arch.Addr) (bool, error) {
 	for _, r := range o.p.records {
-		if r.State != Active || r.ID != id || r.Image.BuildID != info.Image.BuildID || arch.Addr(r.Bias) != bias {
+		if r.State != Active || r.ID != m.ID || r.Image.BuildID != info.Image.BuildID || arch.Addr(r.Bias) != bias {
 			continue
 		}
-		if r.Bundle != info.Digest {
-			return false, hint.With(refused("another build of %s is active in the process", id), "revert it first")
+		switch {
+		case r.Bundle == info.Digest:
+			o.result.Images = append(o.result.Images, target(r))
+			return true, nil
+		case r.Version > m.Version:
+			return false, hint.With(refused("version %d of %s is active, and this is version %d", r.Version, m.ID, m.Version), "revert it first")
+		case r.Version == m.Version:
+			return false, hint.With(refused("another build of version %d of %s is active in the process", r.Version, m.ID), "revert it first")
 		}
-		o.result.Images = append(o.result.Images, target(r))
-		return true, nil
 	}
 	return false, nil
 }

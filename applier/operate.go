@@ -75,6 +75,8 @@ type Result struct {
 	// Held is how long one thread was borrowed to map memory.
 	Held   time.Duration `json:"-"`
 	HeldUS float64       `json:"held_us"`
+	// Replaced are the patches that gave way to this one.
+	Replaced []string `json:"replaced,omitempty"`
 	// Kept is reverted code that has to stay in memory for now.
 	Kept []Kept `json:"kept,omitempty"`
 }

@@ -139,7 +139,7 @@ func (p *plan) add(v *view, mem module.Memory, mod *module.Module, src source, t
 			return fmt.Errorf("function %s: %w: %w", s.Name, ErrRefused, err)
 		}
 		old := s.Pristine
-		if r, below := owner(v.records, arch.Addr(s.At), nil); r != nil {
+		if r, below := owner(v.records, arch.Addr(s.At), isActive); r != nil {
 			if old, err = r.jump(v.arch, below); err != nil {
 				return err
 			}
@@ -203,7 +203,7 @@ func restorePristine(v *view, start arch.Addr, code []byte) {
 			if off < 0 || off+int64(len(s.Pristine)) > int64(len(code)) {
 				continue
 			}
-			o, site := owner(v.records, arch.Addr(s.At), nil)
+			o, site := owner(v.records, arch.Addr(s.At), isActive)
 			if o == nil {
 				continue
 			}

@@ -44,6 +44,20 @@ type Kept struct {
 	Why string `json:"why"`
 }
 
+// tidy frees what was reverted where that can be done safely right now; if not,
+// it costs some memory and no more.
+func (o *operation) tidy() {
+	report := *o.result
+	if err := o.p.look(); err == nil {
+		err = o.purge()
+		if err != nil {
+			o.Log.Debug("reverted code stays in memory", "pid", o.p.id.PID, "reason", err)
+		}
+	}
+	report.Kept = o.result.Kept
+	*o.result = report
+}
+
 // purge frees what can be shown to be free.
 func (o *operation) purge() error {
 	var free []*record

@@ -52,12 +52,14 @@ const (
 	Active
 	// Reverting: jumps are being taken back; found later, the tool died.
 	Reverting
-	// Reverted: nothing leads there any more, but threads may still be inside.
+	// Reverted: nothing leads there any more, but something may still refer to it.
 	Reverted
+	// Replacing: its sites are being given to a patch that replaces it.
+	Replacing
 )
 
 func (s RecordState) String() string {
-	names := []string{"invalid", "staged", "committing", "active", "reverting", "reverted"}
+	names := []string{"invalid", "staged", "committing", "active", "reverting", "reverted", "replacing"}
 	if s >= RecordState(len(names)) {
 		s = 0
 	}
@@ -184,7 +186,7 @@ func readRecord(m proc.Mapping, mem module.Memory) (*record, error) {
 	if err := json.Unmarshal(data, &r.recordBody); err != nil {
 		return nil, fmt.Errorf("%w: %w", errRecord, err)
 	}
-	if r.State < Staged || r.State > Reverted || r.Size > maxRecord*64 {
+	if r.State < Staged || r.State > Replacing || r.Size > maxRecord*64 {
 		return nil, fmt.Errorf("%w: state %d, size %d", errRecord, r.State, r.Size)
 	}
 	for _, s := range r.Sites {
@@ -197,9 +199,6 @@ func readRecord(m proc.Mapping, mem module.Memory) (*record, error) {
 
 const maxJump = 32 // bytes, of any CPU
 
-// live tells whether the record's jumps may stand in the process.
-func (s RecordState) live() bool { return s == Committing || s == Active || s == Reverting }
-
 // nextSequence is higher than that of every patch so far.
 func nextSequence(records []*record) uint64 {
 	var last uint64
@@ -209,13 +208,13 @@ func nextSequence(records []*record) uint64 {
 	return last + 1
 }
 
-// owner is the active patch that has a site, leaving out those of skip; nil
-// where the image's own code stands there.
-func owner(records []*record, at arch.Addr, skip map[*record]bool) (*record, recordSite) {
+// owner is the patch that has a site, of those that hold theirs: the newest. It
+// is nil where the image's own code stands there.
+func owner(records []*record, at arch.Addr, holds func(*record) bool) (*record, recordSite) {
 	var best *record
 	var site recordSite
 	for _, r := range records {
-		if r.State != Active || skip[r] || (best != nil && r.Sequence < best.Sequence) {
+		if !holds(r) || (best != nil && r.Sequence < best.Sequence) {
 			continue
 		}
 		for _, s := range r.Sites {
@@ -226,3 +225,5 @@ func owner(records []*record, at arch.Addr, skip map[*record]bool) (*record, rec
 	}
 	return best, site
 }
+
+func isActive(r *record) bool { return r.State == Active }

@@ -5,6 +5,7 @@ package applier
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/ulpatch/ulpatch/arch"
 )
@@ -43,17 +44,11 @@ func Revert(pid int, id string, opts Options) (*Result, error) {
 		o.result.Status = WouldRevert
 		return o.result, nil
 	}
-	if err := o.revertRecords(selected); err != nil {
+	if err := o.rearrange(selected, nil); err != nil {
 		return nil, o.fail(pid, StageQuiesce, err)
 	}
 	o.result.Status = RevertDone
-	// What was reverted is freed where that can be done safely right now; if not,
-	// it costs some memory and no more.
-	images := o.result.Images
-	if err := o.purge(); err != nil {
-		o.Log.Debug("the reverted code stays in memory", "pid", pid, "reason", err)
-	}
-	o.result.Images = images
+	o.tidy()
 	return o.result, nil
 }
 
@@ -65,11 +60,14 @@ func Recover(pid int, opts Options) (*Result, error) {
 		return nil, err
 	}
 	defer o.end()
-	half, leftover, files := o.interrupted()
-	if len(half)+len(leftover)+len(files) == 0 {
+	i := o.interrupted()
+	if i.empty() {
 		return nil, o.fail(pid, StageDiscover, fmt.Errorf("%w: nothing was interrupted", ErrNoMatch))
 	}
-	for _, r := range append(half, leftover...) {
+	for _, t := range i.finish {
+		o.result.Images = append(o.result.Images, target(t.record))
+	}
+	for _, r := range slices.Concat(i.drop, i.revive, i.staged) {
 		o.result.Images = append(o.result.Images, target(r))
 	}
 	if o.DryRun {
@@ -83,96 +81,155 @@ func Recover(pid int, opts Options) (*Result, error) {
 	return o.result, nil
 }
 
-// revertRecords takes patches out in one commit.
-func (o *operation) revertRecords(selected []*record) error {
-	skip := map[*record]bool{}
-	for _, r := range selected {
-		skip[r] = true
-	}
+// rearrange takes the patches of drop out, and gives those of revive back what
+// was theirs, in one commit.
+func (o *operation) rearrange(drop, revive []*record) error {
 	c := &commit{}
 	var zones []zone
-	done := map[arch.Addr]bool{}
-	for _, r := range selected {
+	for _, r := range drop {
 		c.transitions = append(c.transitions, transition{r, Reverting, Reverted, r.Sequence})
-		start := r.Base + arch.Addr(r.Code.Offset)
-		zones = append(zones, zone{name: "patch " + r.ID, start: start, end: start + arch.Addr(r.Code.Size)})
-		for _, s := range r.Sites {
-			if at := arch.Addr(s.At); !done[at] {
-				done[at] = true
-				e, change, err := o.backEdit(r, s, skip)
-				if err != nil {
-					return err
-				}
-				if change {
-					c.edits = append(c.edits, e)
-				}
-			}
-		}
+		zones = append(zones, r.zone())
+	}
+	for _, r := range revive {
+		c.transitions = append(c.transitions, transition{r, Replacing, Active, r.Sequence})
+	}
+	var err error
+	if c.edits, err = o.handOver(drop, revive, nil); err != nil {
+		return err
 	}
 	return o.commit(c, zones)
 }
 
-// backEdit is the edit that gives a site to whom it belongs without the records
-// of skip. change is false where it has it.
-func (o *operation) backEdit(r *record, s recordSite, skip map[*record]bool) (e edit, change bool, err error) {
-	at := arch.Addr(s.At)
-	e = edit{name: s.Name, at: at, new: s.Pristine, old: make([]byte, len(s.Pristine))}
-	if heir, site := owner(o.p.records, at, skip); heir != nil {
-		if e.new, err = heir.jump(o.p.arch, site); err != nil {
-			return e, false, err
-		}
+// zone is all code of a patch.
+func (r *record) zone() zone {
+	start := r.Base + arch.Addr(r.Code.Offset)
+	return zone{name: "patch " + r.ID, start: start, end: start + arch.Addr(r.Code.Size)}
+}
+
+// handOver plans the edits that give every site of the records of drop and
+// revive to whom it belongs once those are dropped and revived. The sites of
+// except are left out.
+func (o *operation) handOver(drop, revive []*record, except map[arch.Addr]bool) (edits []edit, err error) {
+	holds := func(r *record) bool {
+		return slices.Contains(revive, r) || (r.State == Active && !slices.Contains(drop, r))
 	}
-	if err := o.p.mem.Read(at, e.old); err != nil {
-		return e, false, err
-	}
-	if bytes.Equal(e.old, e.new) {
-		return e, false, nil
-	}
-	// Only bytes that are ours are replaced.
-	for other := range skip {
-		for _, os := range other.Sites {
-			if jump, err := other.jump(o.p.arch, os); err == nil && arch.Addr(os.At) == at && bytes.Equal(e.old, jump) {
-				return e, true, nil
+	seen := map[arch.Addr]bool{}
+	for _, r := range append(slices.Clone(drop), revive...) {
+		for _, s := range r.Sites {
+			at := arch.Addr(s.At)
+			if seen[at] || except[at] {
+				continue
+			}
+			seen[at] = true
+			e, err := o.handOverSite(s, holds)
+			if err != nil {
+				return nil, err
+			}
+			if !bytes.Equal(e.old, e.new) {
+				edits = append(edits, e)
 			}
 		}
 	}
-	return e, false, refused("function %s: % x at %#x is neither the patch's jump nor what was there before", s.Name, e.old, uint64(at))
+	return edits, nil
 }
 
-// recover undoes what a tool that died has left half done: jumps that it was
-// writing or taking back, memory that nothing leads to, open files.
+func (o *operation) handOverSite(s recordSite, holds func(*record) bool) (e edit, err error) {
+	at := arch.Addr(s.At)
+	e = edit{name: s.Name, at: at, new: s.Pristine, old: make([]byte, len(s.Pristine))}
+	if heir, site := owner(o.p.records, at, holds); heir != nil {
+		if e.new, err = heir.jump(o.p.arch, site); err != nil {
+			return e, err
+		}
+	}
+	if err := o.p.mem.Read(at, e.old); err != nil {
+		return e, err
+	}
+	if bytes.Equal(e.old, e.new) || bytes.Equal(e.old, s.Pristine) {
+		return e, nil
+	}
+	// Only bytes that are ours are replaced.
+	for _, r := range o.p.records {
+		for _, rs := range r.Sites {
+			if jump, err := r.jump(o.p.arch, rs); err == nil && arch.Addr(rs.At) == at && bytes.Equal(e.old, jump) {
+				return e, nil
+			}
+		}
+	}
+	return e, refused("function %s: % x at %#x is neither a patch's jump nor what was there before", s.Name, e.old, uint64(at))
+}
+
+// recover finishes or undoes what a tool that died has left half done: jumps
+// that it was writing or taking back, memory that nothing leads to, open files.
 func (o *operation) recover() error {
-	half, leftover, files := o.interrupted()
-	if len(half)+len(leftover)+len(files) == 0 {
+	i := o.interrupted()
+	if i.empty() {
 		return nil
 	}
-	o.Log.Warn("undoing what was interrupted", "pid", o.p.id.PID)
+	o.Log.Warn("finishing what was interrupted", "pid", o.p.id.PID)
 	o.touched = true
-	if len(half) > 0 {
-		if err := o.revertRecords(half); err != nil {
-			return fmt.Errorf("undo the interrupted change of %s: %w", half[0].ID, err)
+	if len(i.finish) > 0 {
+		if err := o.commit(&commit{transitions: i.finish}, nil); err != nil {
+			return fmt.Errorf("finish the interrupted change of %s: %w", i.finish[0].record.ID, err)
+		}
+	}
+	if len(i.drop)+len(i.revive) > 0 {
+		if err := o.rearrange(i.drop, i.revive); err != nil {
+			return fmt.Errorf("undo the interrupted change of %s: %w", append(i.drop, i.revive...)[0].ID, err)
 		}
 	}
 	g, err := findGadgets(&o.p.view, o.p.mem)
 	if err != nil {
 		return err
 	}
-	if err := unstage(o.p, g, o.p.ours(leftover), files, o.Step); err != nil {
+	if err := unstage(o.p, g, o.p.ours(i.staged), i.files, o.Step); err != nil {
 		return fmt.Errorf("free the memory of an interrupted change: %w", err)
 	}
 	return o.p.look()
 }
 
-// interrupted finds what a tool that died has left half done: records whose
-// jumps may stand, records that nothing leads to, and open files.
-func (o *operation) interrupted() (half, leftover []*record, files []uint64) {
+// interruption is what a tool that died has left.
+type interruption struct {
+	// finish are the records of a change whose jumps all stand: the first record
+	// of a change becomes active when its last jump was written.
+	finish []transition
+	// drop and revive are those of a change that is taken back, or that was
+	// taking a patch back.
+	drop, revive []*record
+	staged       []*record
+	files        []uint64
+}
+
+func (i *interruption) empty() bool {
+	return len(i.finish)+len(i.drop)+len(i.revive)+len(i.staged)+len(i.files) == 0
+}
+
+func (o *operation) interrupted() *interruption {
+	i := &interruption{files: o.p.leakedFiles()}
+	done := map[uint64]bool{} // sequences of changes whose jumps all stand
+	replacing := false        // a change that replaces was taken back
 	for _, r := range o.p.records {
-		switch r.State {
-		case Committing, Reverting:
-			half = append(half, r)
-		case Staged:
-			leftover = append(leftover, r)
+		if r.State == Active {
+			done[r.Sequence] = true
 		}
 	}
-	return half, leftover, o.p.leakedFiles()
+	for _, r := range o.p.records {
+		if r.State == Committing && !done[r.Sequence] {
+			replacing = true
+		}
+	}
+	for _, r := range o.p.records {
+		switch {
+		case r.State == Committing && done[r.Sequence]:
+			i.finish = append(i.finish, transition{r, Committing, Active, r.Sequence})
+		case r.State == Committing, r.State == Reverting:
+			i.drop = append(i.drop, r)
+		case r.State == Replacing && replacing:
+			i.revive = append(i.revive, r)
+		case r.State == Replacing:
+			i.finish = append(i.finish, transition{r, Replacing, Reverted, r.Sequence})
+		case r.State == Staged:
+			i.staged = append(i.staged, r)
+		}
+	}
+	return i
 }

@@ -80,6 +80,8 @@ type Arch struct {
 	Regs     Regs
 	Syscall  Syscall
 	SigFrame SigFrame
+	// Mangling is nil where nothing is known of it.
+	Mangling *Mangling
 }
 
 // Dynamic is the port's dynamic relocation types, as images carry them. They

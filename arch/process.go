@@ -57,3 +57,13 @@ type SigFrame struct {
 	// fp and the signal mask.
 	Build func(top Addr, regs, fp []byte, mask uint64, restorer Addr) (frame []byte, at Addr, err error)
 }
+
+// Mangling is how the C library hides the stack pointer and the program counter
+// in a jmp_buf (glibc's PTR_MANGLE).
+type Mangling struct {
+	// ThreadPointer is the register offset in Regs of the thread pointer, and
+	// Guard the offset from it of the 8-byte secret.
+	ThreadPointer, Guard int
+	// Reveal gives back what was mangled with the secret.
+	Reveal func(word, guard uint64) uint64
+}

@@ -64,6 +64,7 @@ var Arch = &arch.Arch{
 	Regs:          regs,
 	Syscall:       syscall,
 	SigFrame:      sigFrame,
+	Mangling:      mangling,
 
 	Dynamic: arch.Dynamic{
 		Relative:  uint32(elf.R_X86_64_RELATIVE),

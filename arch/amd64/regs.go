@@ -4,6 +4,7 @@ package amd64
 
 import (
 	"encoding/binary"
+	"math/bits"
 
 	"github.com/ulpatch/ulpatch/arch"
 )
@@ -31,6 +32,7 @@ const (
 	regEFLAGS  = 144
 	regRSP     = 152
 	regSS      = 160
+	regFSBase  = 168
 	regsSize   = 216
 )
 
@@ -82,6 +84,13 @@ var syscall = arch.Syscall{
 	Munmap:      11,
 	Close:       3,
 	Getpid:      39,
+}
+
+// mangling is that of glibc (sysdeps/unix/sysv/linux/x86_64/pointer_guard.h).
+var mangling = &arch.Mangling{
+	ThreadPointer: regFSBase,
+	Guard:         0x30,
+	Reveal:        func(word, guard uint64) uint64 { return bits.RotateLeft64(word, -17) ^ guard },
 }
 
 // restart rewrites the registers of a thread that was stopped in a system call
