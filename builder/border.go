@@ -13,7 +13,7 @@ import "debug/elf"
 // to it otherwise too.
 func before(from *atom, r *ref) *atom {
 	t := r.target
-	if t == nil || r.landing != 0 || r.sym == nil || r.sym.typ != elf.STT_SECTION || t.kind == kindCode || len(t.section.atoms) < 2 || isTable(t) {
+	if t == nil || r.landing != 0 || r.sym == nil || r.sym.typ != elf.STT_SECTION || t.kind == kindCode || len(t.section.atoms) < 2 || t.section.pieces != nil || isTable(t) {
 		return nil
 	}
 	for _, p := range t.section.atoms {

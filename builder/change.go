@@ -41,8 +41,9 @@ func newUnit(name string, orig, fixed *object, spec *Spec) *unit {
 	return u
 }
 
-func (u *unit) trouble(about *atom, code Code, name, detail, hint string) {
+func (u *unit) trouble(about *atom, code Code, name, detail, hint string) *Refusal {
 	u.troubles = append(u.troubles, trouble{about, Refusal{Code: code, Place: u.name + ": " + name, Name: name, Detail: detail, Advice: hint}})
+	return &u.troubles[len(u.troubles)-1].refusal
 }
 
 func (u *unit) compare(spec *Spec) {
@@ -64,12 +65,22 @@ func (u *unit) compare(spec *Spec) {
 		case f.kind == kindConstant:
 			u.constants[f] = d
 		case o.size != f.size:
-			u.trouble(o, CodeVariableSize, o.String(), fmt.Sprintf("%s of %d bytes becomes one of %d bytes", o.kind, o.size, f.size),
-				"a running process has the old one and everything that points to it; keep the variable and add a new one")
+			r := u.trouble(o, CodeVariableSize, o.String(), fmt.Sprintf("%s of %d bytes becomes one of %d bytes", o.kind, o.size, f.size),
+				"a running process has the old one and everything that points to it; keep the variable and add a new one; or, if nothing ever writes to it, allow the change by name and take the new one")
+			u.takeNew(f, d, r, spec)
 		default:
-			u.trouble(o, CodeDataInitialiser, o.String(), fmt.Sprintf("initial value of an existing %s: %s", o.kind, d),
+			r := u.trouble(o, CodeDataInitialiser, o.String(), fmt.Sprintf("initial value of an existing %s: %s", o.kind, d),
 				"a running process has its own value already; set it from code, or allow the change by name to leave it as it is")
+			u.takeNew(f, d, r, spec)
 		}
+	}
+}
+
+// takeNew treats changed data like a changed constant where the patch spec says
+// so: there will be a fresh copy, which all functions of the unit use.
+func (u *unit) takeNew(f *atom, d *Difference, r *Refusal, spec *Spec) {
+	if a := spec.allows(r); a != nil && a.Take == "new" && f.kind == kindVariable {
+		u.constants[f] = d
 	}
 }
 
@@ -122,10 +133,10 @@ func (u *unit) spread(spec *Spec) {
 			continue
 		}
 		if u.constants[f] != nil && f.global() {
-			u.trouble(o, CodeSharedConstant, f.name, "a constant that other units can refer to: "+u.constants[f].String(),
+			u.trouble(o, CodeSharedConstant, f.name, "other units can refer to it: "+u.constants[f].String(),
 				"only the functions of its own unit are made to use the new one; allow the change by name if no other unit uses it")
 		}
-		if f.kind == kindVariable || f.kind == kindTLS {
+		if (f.kind == kindVariable || f.kind == kindTLS) && u.constants[f] == nil {
 			if d := u.infected(f, map[*atom]bool{}); d != nil {
 				u.trouble(o, CodeDataInitialiser, o.String(), fmt.Sprintf("a variable that holds the address of what is replaced: %s", d),
 					"it would go on pointing to the old one; set it from code, or allow the change by name to leave it so")

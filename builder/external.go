@@ -19,7 +19,7 @@ func (p *patch) external(from *atom, r *ref, h arch.Howto, name string, addend i
 		case b.dynamic:
 			return to(p.dynamicImport(from, r, h, name, weak))
 		case b.direct:
-			return to(p.imageImport(b.addr, name, b.tls, p.isFunc(from, r, name), "the image's own uses agree"))
+			return to(p.imageImport(b.addr, name, b.tls, p.isFunc(from, name), "the image's own uses agree"))
 		}
 	}
 	there := p.defined(name)
@@ -32,7 +32,7 @@ func (p *patch) external(from *atom, r *ref, h arch.Howto, name string, addend i
 		if s.typ == elf.STT_GNU_IFUNC {
 			return p.ifunc(from, r, name, addend)
 		}
-		return to(p.imageImport(s.addr, name, s.typ == elf.STT_TLS, p.isFunc(from, r, name), "symbol of the image"))
+		return to(p.imageImport(s.addr, name, s.typ == elf.STT_TLS, p.isFunc(from, name), "symbol of the image"))
 	}
 	return to(p.dynamicImport(from, r, h, name, weak))
 }
@@ -58,7 +58,7 @@ func (p *patch) imageImport(at arch.Addr, name string, tls, isFunc bool, how str
 
 // isFunc says whether a name is a function's: by the image's symbols, or by its
 // use.
-func (p *patch) isFunc(from *atom, r *ref, name string) bool {
+func (p *patch) isFunc(from *atom, name string) bool {
 	for _, s := range p.image.named[name] {
 		if s.typ == elf.STT_FUNC || s.typ == elf.STT_GNU_IFUNC {
 			return true
@@ -70,7 +70,24 @@ func (p *patch) isFunc(from *atom, r *ref, name string) bool {
 	if d := p.image.dyn.named[name]; d != nil && d.typ != elf.STT_NOTYPE {
 		return d.typ == elf.STT_FUNC || d.typ == elf.STT_GNU_IFUNC
 	}
-	return p.branch(from, r)
+	return p.branched(from.object)[name]
+}
+
+// branched lists the undefined symbols that an object's code calls.
+func (p *patch) branched(o *object) map[string]bool {
+	if known := p.called[o]; known != nil {
+		return known
+	}
+	names := map[string]bool{}
+	for _, a := range o.atoms {
+		for i := range a.refs {
+			if r := &a.refs[i]; r.target == nil && p.branch(a, r) {
+				names[r.sym.name] = true
+			}
+		}
+	}
+	p.called[o] = names
+	return names
 }
 
 // dynamicImport leaves a name to the applier, which looks it up as the dynamic
@@ -78,13 +95,13 @@ func (p *patch) isFunc(from *atom, r *ref, name string) bool {
 func (p *patch) dynamicImport(from *atom, r *ref, h arch.Howto, name string, weak bool) *imported {
 	d := p.image.dyn.named[name]
 	tls := r.sym != nil && r.sym.typ == elf.STT_TLS || d != nil && d.typ == elf.STT_TLS
-	isFunc := !tls && p.isFunc(from, r, name)
+	isFunc := !tls && p.isFunc(from, name)
 	if !p.image.dyn.exists && !weak {
 		p.refuse(CodeUndefined, from.place(), name, "a static image has only what was linked into it; bring the function along in the fixed object",
 			"refers to %s, which the image does not have", name)
 		return nil
 	}
-	if p.near(from, r, h) {
+	if b := p.names[name]; p.near(from, r, h) && !(weak && b != nil && b.absent) {
 		if stub := p.stub(name); stub != 0 && isFunc {
 			return p.imported(format.Import{Kind: format.ImportImage, Addr: format.Hex(stub), Func: true}, name+".plt", elf.STT_FUNC, "", "PLT entry of the image")
 		}

@@ -62,6 +62,7 @@ func (p *prover) learnAddr(r *ref, v int64) error {
 		return p.place(r.target, arch.Addr(v))
 	}
 	if v == 0 && r.sym.bind == weakBind {
+		p.binding(r.sym.name).absent = true
 		return nil
 	}
 	return p.learnName(r.sym.name, at, false)

@@ -215,8 +215,8 @@ func (d *diff) judge(l *location) {
 		}
 		d.troubled[l.unit][i] = true
 		r := t.refusal
-		if reason, ok := d.opts.Spec.allows(&r); ok {
-			d.allowed[l.unit] = append(d.allowed[l.unit], AllowReport{r, reason})
+		if a := d.opts.Spec.allows(&r); a != nil {
+			d.allowed[l.unit] = append(d.allowed[l.unit], AllowReport{r, a.Take, a.Reason})
 			continue
 		}
 		d.refusals = append(d.refusals, &r)
@@ -224,7 +224,7 @@ func (d *diff) judge(l *location) {
 }
 
 func (d *diff) notAllowed(all Refusals) Refusals {
-	return slices.DeleteFunc(all, func(r *Refusal) bool { _, ok := d.opts.Spec.allows(r); return ok })
+	return slices.DeleteFunc(all, func(r *Refusal) bool { return d.opts.Spec.allows(r) != nil })
 }
 
 func (l *location) report() ProofReport {

@@ -26,6 +26,7 @@ type patch struct {
 	order  []*atom // what is carried, by unit and place
 
 	imports  map[format.Import]*imported
+	called   map[*object]map[string]bool // undefined symbols that code branches to
 	refusals Refusals
 	report   ImageReport
 }
@@ -57,7 +58,7 @@ type imported struct {
 
 func newPatch(m *image, places []*location) *patch {
 	p := &patch{image: m, places: places, at: map[*object]*location{}, names: map[string]*binding{},
-		defs: map[string][]*atom{}, dests: map[*atom][]dest{}, imports: map[format.Import]*imported{}}
+		defs: map[string][]*atom{}, dests: map[*atom][]dest{}, imports: map[format.Import]*imported{}, called: map[*object]map[string]bool{}}
 	p.report.Image = format.Image{Name: m.name, BuildID: m.buildID, Machine: m.arch.Name}
 	for _, l := range places {
 		p.at[l.unit.fixed] = l
@@ -79,6 +80,7 @@ func (p *patch) mergeName(name string, b *binding) {
 		old.direct, old.addr, old.tls = true, b.addr, b.tls
 	}
 	old.dynamic = old.dynamic || b.dynamic
+	old.absent = old.absent || b.absent
 	old.slot, old.stub = max(old.slot, b.slot), max(old.stub, b.stub)
 }
 

@@ -46,6 +46,7 @@ type binding struct {
 	slot    arch.Addr
 	stub    arch.Addr // the image's own PLT entry
 	tls     bool      // addr is an offset in the TLS block
+	absent  bool      // weak, and the linker found no definition
 }
 
 func newProver(m *image, o *object) *prover {

@@ -33,6 +33,7 @@ type Change struct {
 // AllowReport is a refusal that the patch spec lifted.
 type AllowReport struct {
 	Refusal
+	Take   string `json:"take,omitempty"`
 	Reason string `json:"reason"`
 }
 

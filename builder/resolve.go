@@ -67,7 +67,7 @@ func (p *patch) internal(from *atom, r *ref, h arch.Howto) dest {
 		if d, done := p.code(from, r, t, l, located); done {
 			return d
 		}
-	case t.kind == kindConstant && l.unit.constants[t] != nil:
+	case l.unit.constants[t] != nil:
 		p.carry(t)
 		return keep
 	}
@@ -75,7 +75,7 @@ func (p *patch) internal(from *atom, r *ref, h arch.Howto) dest {
 		return p.external(from, r, h, name, r.addend-int64(symbolOf(t, name).value-t.off))
 	}
 	if located {
-		return p.inImage(r, t, o, at, t.String())
+		return p.inImage(r, t, o, at, o.String())
 	}
 	if t.weak() && len(p.defined(t.name)) > 0 { // another unit's copy is the live one
 		return p.external(from, r, h, t.name, r.addend)
@@ -110,7 +110,7 @@ func (p *patch) code(from *atom, r *ref, t *atom, l *location, located bool) (de
 		return dest{}, false
 	}
 	o, at, _ := l.orig(t)
-	return p.inImage(r, t, o, at, t.name+".orig"), true
+	return p.inImage(r, t, o, at, o.name+".orig"), true
 }
 
 func (p *patch) branch(from *atom, r *ref) bool {
@@ -135,8 +135,7 @@ func (p *patch) preempted(t *atom, r *ref, l *location) string {
 		if b := l.names[s.name]; b != nil && b.dynamic {
 			return s.name
 		}
-		if o, at, ok := l.orig(t); ok && l.usedDirectly(o) {
-			_ = at
+		if o, _, ok := l.orig(t); ok && l.usedDirectly(o) {
 			continue
 		}
 		if p.image.shared() && !p.image.dyn.symbolic && d.defined {

@@ -28,12 +28,13 @@ type Spec struct {
 type Allow struct {
 	Code   Code   `toml:"code"`
 	Name   string `toml:"name"`   // of the symbol, or a pattern as in path.Match
+	Take   string `toml:"take"`   // of changed data: "old" (also ""), or "new" for a fresh copy
 	Reason string `toml:"reason"` // goes into the report
 }
 
 // allowable are the refusals that a patch spec can lift: those where leaving
 // things as they are in the process can be right.
-var allowable = []Code{CodeDataInitialiser, CodeSharedConstant, CodeInitArray, CodeSectionEntry}
+var allowable = []Code{CodeDataInitialiser, CodeVariableSize, CodeSharedConstant, CodeInitArray, CodeSectionEntry}
 
 // ParseSpec reads a patch spec. Keys that it does not know are errors.
 func ParseSpec(name string, data []byte) (*Spec, error) {
@@ -68,6 +69,14 @@ func (a Allow) check() error {
 	if !slices.Contains(allowable, a.Code) {
 		return fmt.Errorf("code %q: not one of %v", a.Code, allowable)
 	}
+	switch {
+	case a.Take != "" && a.Take != "old" && a.Take != "new":
+		return fmt.Errorf("take %q: neither old nor new", a.Take)
+	case a.Take == "new" && a.Code != CodeDataInitialiser && a.Code != CodeVariableSize:
+		return fmt.Errorf("%s: there is nothing to take", a.Code)
+	case a.Take != "new" && a.Code == CodeVariableSize:
+		return fmt.Errorf("%s: only take = \"new\" is possible", a.Code)
+	}
 	if a.Name == "" || a.Reason == "" {
 		return fmt.Errorf("%s: name and reason are needed", a.Code)
 	}
@@ -94,15 +103,15 @@ func (s *Spec) excludes(function string) bool {
 	return s != nil && slices.Contains(s.Exclude, function)
 }
 
-// allows returns the reason that the spec gives for letting r pass.
-func (s *Spec) allows(r *Refusal) (reason string, ok bool) {
+// allows returns what lets r pass, or nil.
+func (s *Spec) allows(r *Refusal) *Allow {
 	if s == nil || r.Name == "" {
-		return "", false
+		return nil
 	}
-	for _, a := range s.Allow {
+	for i, a := range s.Allow {
 		if match, _ := path.Match(a.Name, r.Name); match && a.Code == r.Code {
-			return a.Reason, true
+			return &s.Allow[i]
 		}
 	}
-	return "", false
+	return nil
 }

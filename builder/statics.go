@@ -5,7 +5,6 @@ package builder
 import (
 	"bytes"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -113,7 +112,7 @@ func (p *pairing) askUser(b *ballot, o, f *atom, os, fs []*atom) {
 	switch {
 	case len(usesO) == 1 && len(usesF) == 1:
 		b.vote(usesO[0], usesF[0])
-	case len(usesO) == len(usesF) && slices.Equal(ranks(usesO), ranks(usesF)):
+	case sameUses(o, f, usesO, usesF):
 		for i := range usesO {
 			b.vote(usesO[i], usesF[i])
 		}
@@ -194,19 +193,43 @@ func sameShape(o, f *atom) bool {
 	return !differ
 }
 
-// ranks tells in which order the numbers of static locals stand.
-func ranks(atoms []*atom) []int {
-	number := func(a *atom) int {
-		n, _ := strconv.Atoi(a.name[strings.LastIndexByte(a.name, '.')+1:])
-		return n
+// sameUses says whether the uses, in their order, are made by the same
+// instructions, and each by others than the rest. Order alone is not enough: it
+// changes when blocks of the source do.
+func sameUses(o, f *atom, usesO, usesF []*atom) bool {
+	if len(usesO) != len(usesF) {
+		return false
 	}
-	out := make([]int, len(atoms))
-	for i, a := range atoms {
-		for _, b := range atoms {
-			if number(b) < number(a) {
-				out[i]++
-			}
+	seen := map[string]bool{}
+	for i := range usesO {
+		x, y := signature(o, usesO[i]), signature(f, usesF[i])
+		if x == "" || x != y || seen[x] {
+			return false
 		}
+		seen[x] = true
 	}
-	return out
+	return true
+}
+
+// signature is the instructions of a function that refer to an atom, without
+// what is relocated in them.
+func signature(fn, to *atom) string {
+	var all []string
+	code := masked(fn)
+	insns := insnCursor{arch: fn.object.arch, code: fn.data}
+	for i := range fn.refs {
+		if fn.refs[i].target != to {
+			continue
+		}
+		if !insns.seek(fn.refs[i].off) {
+			return ""
+		}
+		in, err := fn.object.arch.Decode(fn.data[insns.at:], 0)
+		if err != nil || in.Len > len(code)-insns.at {
+			return ""
+		}
+		all = append(all, string(code[insns.at:insns.at+in.Len]))
+	}
+	slices.Sort(all)
+	return strings.Join(all, "/")
 }

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <stdlib.h>
+
+__attribute__((cold, noinline)) void report(int a) { exit(a); }
+
+__attribute__((noinline)) int work(int a)
+{
+	if (__builtin_expect(a > 100, 0)) {
+		report(a + 1);
+		a = a * 7 + 1;
+		report(a);
+	}
+	return a * 3;
+}
+
+int main(int argc, char **argv) { (void)argv; return work(argc); }

@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+int level = 3;
+int table[4] = { 1, 2, 3, 4 };
+__attribute__((noinline)) int pick(int a) { return table[a & 3] + level++; }
+int main(int argc, char **argv) { (void)argv; return pick(argc); }

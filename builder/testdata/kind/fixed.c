@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+static int level = 3;
+__attribute__((noinline)) const int *pick(void) { level++; return &level; }
+int main(int argc, char **argv) { (void)argv; return argc + *pick(); }

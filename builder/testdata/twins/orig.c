@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+__attribute__((noinline)) int two(int a)
+{
+	if (a > 3) { static int n; n += a; return n; }
+	static int n;
+	n ^= a;
+	return n;
+}
+
+int main(int argc, char **argv) { (void)argv; return two(argc); }
