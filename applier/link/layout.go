@@ -158,7 +158,7 @@ func (l *Layout) placeSlots() error {
 			}
 			key := slotKey{rel.Symbol, how.Need}
 			if how.Need == arch.NeedStub {
-				if _, ok := l.stubs[rel.Symbol]; !ok && l.file.Symbols[rel.Symbol].Section == payload.Undefined {
+				if _, ok := l.stubs[rel.Symbol]; !ok && l.undefined(rel.Symbol) {
 					l.stubs[rel.Symbol] = stub{slot: take(slotSize)}
 				}
 				continue
@@ -170,6 +170,18 @@ func (l *Layout) placeSlots() error {
 		}
 	}
 	return nil
+}
+
+func (l *Layout) undefined(symbol int) bool {
+	return symbol != payload.NoSymbol && l.file.Symbols[symbol].Section == payload.Undefined
+}
+
+// symbolName is for messages.
+func (l *Layout) symbolName(symbol int) string {
+	if symbol == payload.NoSymbol {
+		return "no symbol"
+	}
+	return fmt.Sprintf("%q", l.file.Symbols[symbol].Name)
 }
 
 func slotBytes(need arch.Need) uint64 {

@@ -58,8 +58,8 @@ func (l *Layout) Link(base arch.Addr, imports map[int]Value) (*Image, error) {
 		}
 		for _, rel := range s.Relocs {
 			if err := k.apply(i, rel); err != nil {
-				return nil, fmt.Errorf("%s+%#x: %s against %q: %w", s.Name, rel.Off,
-					l.arch.RelocName(rel.Type), l.file.Symbols[rel.Symbol].Name, err)
+				return nil, fmt.Errorf("%s+%#x: %s against %s: %w", s.Name, rel.Off,
+					l.arch.RelocName(rel.Type), l.symbolName(rel.Symbol), err)
 			}
 		}
 	}
@@ -76,6 +76,9 @@ type linking struct {
 func (k *linking) at(offset uint64) arch.Addr { return k.base + arch.Addr(offset) }
 
 func (k *linking) value(symbol int) (Value, error) {
+	if symbol == payload.NoSymbol {
+		return Value{HasAddr: true}, nil // S is 0
+	}
 	s := k.file.Symbols[symbol]
 	if s.Section == payload.Undefined {
 		v, ok := k.imports[symbol]
@@ -103,13 +106,13 @@ func (k *linking) fillSlots() error {
 			err = k.fillSlot(key.need, offset, v)
 		}
 		if err != nil {
-			return fmt.Errorf("slot for %q: %w", k.file.Symbols[key.symbol].Name, err)
+			return fmt.Errorf("slot for %s: %w", k.symbolName(key.symbol), err)
 		}
 	}
 	for symbol, s := range k.stubs {
 		v, err := k.value(symbol)
 		if err != nil {
-			return fmt.Errorf("stub for %q: %w", k.file.Symbols[symbol].Name, err)
+			return fmt.Errorf("stub for %s: %w", k.symbolName(symbol), err)
 		}
 		slot := k.at(s.slot)
 		if v.HasAddr {
@@ -121,7 +124,7 @@ func (k *linking) fillSlots() error {
 		}
 		code, err := k.arch.Stub(k.at(s.code), slot)
 		if err != nil {
-			return fmt.Errorf("stub for %q: %w", k.file.Symbols[symbol].Name, err)
+			return fmt.Errorf("stub for %s: %w", k.symbolName(symbol), err)
 		}
 		copy(k.out[s.code:], code)
 	}
@@ -175,7 +178,10 @@ func (k *linking) apply(section int, rel payload.Reloc) error {
 	place := k.out[offset : uint64(k.section[section])+k.file.Sections[section].Size]
 	o := arch.Operands{
 		S: v.Addr, A: rel.Addend, P: k.at(offset), GOT: k.at(k.gotBase),
-		TP: v.TP, DTP: v.DTP, Z: k.file.Symbols[rel.Symbol].Size,
+		TP: v.TP, DTP: v.DTP,
+	}
+	if rel.Symbol != payload.NoSymbol {
+		o.Z = k.file.Symbols[rel.Symbol].Size
 	}
 	switch how.Need {
 	case arch.NeedTP:
