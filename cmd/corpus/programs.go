@@ -26,16 +26,16 @@ type answer struct {
 	took           time.Duration
 }
 
-// reason is the program's last error in one line.
+// reason is the program's first error in one line.
 func (a answer) reason() string {
-	last := ""
+	first, _, _ := strings.Cut(a.stderr, "\n")
 	for line := range strings.Lines(a.stderr) {
-		line = strings.TrimSpace(line)
-		if strings.Contains(line, "error: ") || last == "" {
-			last = line
+		if strings.Contains(line, "error: ") {
+			first = strings.TrimSpace(line)
+			break
 		}
 	}
-	return fmt.Sprintf("exit status %d: %s", a.exit, last)
+	return fmt.Sprintf("exit status %d: %s", a.exit, first)
 }
 
 var bracketed = regexp.MustCompile(`\[([a-z][a-z-]+)\]`)

@@ -17,7 +17,7 @@ func TestAnswerCodes(t *testing.T) {
 	if got, want := a.codes(), "data-initialiser-changed,new-thread-local"; got != want {
 		t.Errorf("codes: got %q, want %q", got, want)
 	}
-	if got, want := a.reason(), "exit status 3: ulpatch-build: error: b.o: h[3]: changed [data-initialiser-changed]"; got != want {
+	if got, want := a.reason(), "exit status 3: ulpatch-build: error: a.o: f: changed [data-initialiser-changed]"; got != want {
 		t.Errorf("reason: got %q, want %q", got, want)
 	}
 	if a.crashed() {
