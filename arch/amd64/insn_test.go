@@ -75,3 +75,24 @@ func TestDecodeRefusals(t *testing.T) {
 		t.Errorf("66 REX.W call: %+v, %v", got, err)
 	}
 }
+
+func TestDecodeDetails(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		code []byte
+		want arch.Insn
+	}{
+		{"lea -0x10(%eip),%eax", []byte{0x67, 0x8d, 0x05, 0xf0, 0xff, 0xff, 0xff}, arch.Insn{Len: 7, PCRel: true, FieldOff: 3, FieldLen: 4, Target: 0xfffffff7}},
+		{"jmp -0x10 with 67", []byte{0x67, 0xeb, 0xf0}, arch.Insn{Len: 3, Kind: arch.Jump, PCRel: true, FieldOff: 2, FieldLen: 1, Target: ^arch.Addr(0xc)}},
+		{"nop %edi, reserved", []byte{0x0f, 0x1f, 0xf7}, arch.Insn{Len: 3}},
+		{"nopl (%rax)", []byte{0x0f, 0x1f, 0x00}, arch.Insn{Len: 3, Nop: true}},
+		{"endbr64", landingPad, arch.Insn{Len: 4}},
+		{"rsm", []byte{0x0f, 0xaa}, arch.Insn{Len: 2, Kind: arch.Return}},
+		{"pause", []byte{0xf3, 0x90}, arch.Insn{Len: 2}},
+		{"int3", []byte{0xcc}, arch.Insn{Len: 1, Kind: arch.Stop}},
+	} {
+		if got, err := decode(c.code, 0); err != nil || got != c.want {
+			t.Errorf("%s: %+v, %v; want %+v", c.name, got, err, c.want)
+		}
+	}
+}

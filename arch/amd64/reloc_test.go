@@ -239,6 +239,26 @@ func TestBitWalk(t *testing.T) {
 	}
 }
 
+// TestChecks holds the ranges to the psABI, apart from the table: word64 has
+// none, 32 and SIZE32 extend with zeros, 16 and 8 do either, all else has a sign.
+func TestChecks(t *testing.T) {
+	for typ, h := range Relocs {
+		want := arch.Unchecked
+		switch {
+		case h.Size == 0 || h.Size == 8:
+		case typ == elf.R_X86_64_32 || typ == elf.R_X86_64_SIZE32:
+			want = arch.Unsigned(32)
+		case typ == elf.R_X86_64_16 || typ == elf.R_X86_64_8:
+			want = arch.Either(uint(8 * h.Size))
+		default:
+			want = arch.Signed(uint(8 * h.Size))
+		}
+		if h.Check != want {
+			t.Errorf("%s: %+v, want %+v", relocName(uint32(typ)), h.Check, want)
+		}
+	}
+}
+
 // TestEdges tries each checked row at its limits, in a place with stale bits.
 func TestEdges(t *testing.T) {
 	for typ, h := range Relocs {
