@@ -20,7 +20,7 @@ type dynamic struct {
 	named    map[string]*dynSymbol
 	words    map[arch.Addr]dynReloc // by place
 	slots    map[string]arch.Addr   // a GOT slot of each imported or exported name
-	stubs    map[arch.Addr]arch.Addr
+	stubs    map[arch.Addr]arch.Addr // PLT entries: the slot that they jump through
 }
 
 type dynSymbol struct {
@@ -115,8 +115,8 @@ func (m *image) readDynRelocs(f *elffile.File, s *elf.Section) error {
 	return nil
 }
 
-// findStubs finds the PLT: code whose only effect is a jump through a slot that
-// has a dynamic relocation.
+// findStubs finds the PLT: code whose only effect is a jump through a slot. The
+// slot of a weak symbol that is nowhere defined may have no relocation.
 func (m *image) findStubs(f *elffile.File) {
 	for _, s := range f.Sections {
 		if s.Flags&elf.SHF_EXECINSTR == 0 || !hasName(s.Name, ".plt") && s.Name != ".iplt" {
@@ -133,9 +133,7 @@ func (m *image) findStubs(f *elffile.File) {
 				break
 			}
 			if in.Kind == arch.IndirectJump && in.PCRel {
-				if r, ok := m.dyn.words[in.Target]; ok && (r.sym != nil || r.typ == m.arch.Dynamic.IRelative) {
-					m.dyn.stubs[arch.Addr(s.Addr)+arch.Addr(start)] = in.Target
-				}
+				m.dyn.stubs[arch.Addr(s.Addr)+arch.Addr(start)] = in.Target
 			}
 			at += in.Len
 			if at%stubAlign == 0 {

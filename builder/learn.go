@@ -51,6 +51,9 @@ func (p *prover) learnAddr(r *ref, v int64) error {
 			return err
 		case w.sym != nil:
 			return p.learnDynamic(r, w.sym, slot, at)
+		case w.addr == 0 && r.target == nil && r.sym.bind == weakBind:
+			p.binding(r.sym.name).absent = true
+			return nil
 		case r.target == nil: // a resolver decides which function it is
 			return p.learnName(r.sym.name, at, w.ifunc)
 		case r.target.ifunc():

@@ -4,6 +4,7 @@ package builder
 
 import (
 	"debug/elf"
+	"slices"
 
 	"github.com/ulpatch/ulpatch/arch"
 	"github.com/ulpatch/ulpatch/format"
@@ -124,7 +125,11 @@ func (p *patch) preempted(t *atom, r *ref, l *location) string {
 	if !p.image.dyn.exists {
 		return ""
 	}
-	for _, s := range t.symbols {
+	symbols := t.symbols
+	if r.sym != nil && slices.Contains(symbols, r.sym) { // the name that the code uses
+		symbols = []*symbol{r.sym}
+	}
+	for _, s := range symbols {
 		if s.bind == elf.STB_LOCAL || s.vis != elf.STV_DEFAULT {
 			continue
 		}
