@@ -79,8 +79,9 @@ run ulpatch-build diff --image server --orig orig.o --fixed fixed.o --id DEMO-20
 run ulpatch-build inspect --trust ci.pub fix.ulp
 
 chapter 'On the host'
-say 'First, what 16 clients see in two seconds of an ordinary day:'
-run ./load -address "127.0.0.1:$port" -duration 2s
+say 'First, what 16 clients see in two seconds of an ordinary day:' ''
+./load -address "127.0.0.1:$port" -duration 2s >ordinary 2>&1 || fail "a client saw an error: $(<ordinary)"
+say "    $(<ordinary)"
 say '' 'They go on asking, and the patch is applied under their hands:'
 ./load -address "127.0.0.1:$port" >seen 2>&1 &
 load=$!
@@ -105,4 +106,4 @@ ask "${usual[@]}"
 
 chapter 'In short'
 say "Pid $server was patched and unpatched while it served; it was never restarted." \
-	"The clients: $(<seen)."
+	"What its clients saw, before and meanwhile:" '' "    $(<ordinary)" "    $(<seen)"
