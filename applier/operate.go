@@ -75,6 +75,10 @@ type Result struct {
 	// Held is how long one thread was borrowed to map memory.
 	Held   time.Duration `json:"-"`
 	HeldUS float64       `json:"held_us"`
+	// SearchedBytes is how much memory was searched for the stacks of coroutines
+	// while the process ran, and SearchUS how long that took.
+	SearchedBytes uint64  `json:"searched_bytes"`
+	SearchUS      float64 `json:"search_us"`
 	// Replaced are the patches that gave way to this one.
 	Replaced []string `json:"replaced,omitempty"`
 	// Kept is reverted code that has to stay in memory for now.
@@ -143,10 +147,16 @@ func lock(pid int, deadline time.Time) (unlock func(), err error) {
 // commit stops the process until c could be made, or the deadline has passed.
 func (o *operation) commit(c *commit, zones []zone) error {
 	check := newChecker(&o.p.view, o.p.mem, zones)
+	stacks := newSuspended(o.p, check)
+	defer stacks.close()
 	wait := 2 * time.Millisecond
 	for {
 		o.result.Tries++
-		err := o.try(c, check)
+		if err := stacks.survey(); err != nil {
+			return err
+		}
+		o.result.SearchedBytes, o.result.SearchUS = stacks.read, float64(stacks.took.Microseconds())
+		err := o.try(c, check, stacks)
 		if err == nil || !retryable(err) {
 			return err
 		}
@@ -165,7 +175,7 @@ func retryable(err error) bool {
 }
 
 // try stops the process once.
-func (o *operation) try(c *commit, check *checker) error {
+func (o *operation) try(c *commit, check *checker, stacks *suspended) error {
 	return onOwnThread(func() error {
 		s := newStopper(o.p.id.PID, o.p.arch)
 		defer func() {
@@ -180,6 +190,9 @@ func (o *operation) try(c *commit, check *checker) error {
 		}
 		o.Step("quiesce:stopped")
 		if err := s.herd(check, limit); err != nil {
+			return err
+		}
+		if err := stacks.search(s.threads); err != nil {
 			return err
 		}
 		o.result.Threads = s.alive()

@@ -139,7 +139,7 @@ func (o *operation) searchFor(r *record, s *scan.Scanner, limit time.Time) error
 		}
 		var at, word arch.Addr
 		found := false
-		_, err := s.Words(region, lo, hi, func(a, w arch.Addr) bool {
+		_, err := s.Words(region, []scan.Span{{Lo: lo, Hi: hi}}, func(a, w arch.Addr) bool {
 			at, word, found = a, w, true
 			return false
 		})

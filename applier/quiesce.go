@@ -17,12 +17,15 @@ import (
 
 // occupied says that a thread is in code that is to change.
 type occupied struct {
-	tid   int
+	tid   int // 0: no thread, but a stack that none is on
 	zone  string
 	stack []string // names or addresses, innermost first
 }
 
 func (o *occupied) Error() string {
+	if o.tid == 0 {
+		return fmt.Sprintf("a coroutine is in %s: %s", o.zone, strings.Join(o.stack, " < "))
+	}
 	return fmt.Sprintf("thread %d is in %s: %s", o.tid, o.zone, strings.Join(o.stack, " < "))
 }
 
@@ -107,7 +110,9 @@ func (c *checker) findReturns(z zone) {
 // thread is in a zone or cannot be shown to be outside.
 func (c *checker) check(t *thread) error {
 	var found *occupied
+	t.top = 0
 	rest, err := c.unwinder.Walk(t.regs, func(f unwind.Frame) bool {
+		t.top = max(t.top, f.CFA)
 		if z := c.zone(f.Lookup(), f.Exact); z != "" {
 			found = &occupied{tid: t.TID, zone: z}
 		}

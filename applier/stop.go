@@ -23,6 +23,7 @@ type thread struct {
 	*ptrace.Thread
 	regs []byte          // while it is stopped
 	last ptrace.StopKind // why it stopped
+	top  arch.Addr       // the outermost frame that was found on its stack
 	gone bool
 }
 

@@ -56,6 +56,10 @@ type Arch struct {
 	// hold what Relocs says.
 	Relax func(typ uint32, orig, linked []byte, off int) (r Rewrite, ok bool)
 
+	// EndsInCall tells whether a call instruction ends where code ends, so that
+	// the address behind it may be a return address.
+	EndsInCall func(code []byte) bool
+
 	// JumpSize is the number of bytes of Jump.
 	JumpSize int
 	// Jump encodes an unconditional jump that stands at from and goes to to.

@@ -57,11 +57,29 @@ type Region struct{ Start, End arch.Addr }
 // Size is the region's size in bytes.
 func (r Region) Size() uint64 { return uint64(r.End - r.Start) }
 
-// Words calls visit for each aligned word w of the region with lo <= w < hi, and
-// its address, until visit returns false. Pages that do not exist are passed
-// over. n is the number of bytes that were read.
-func (s *Scanner) Words(r Region, lo, hi arch.Addr, visit func(at, word arch.Addr) bool) (n uint64, err error) {
-	span := uint64(hi - lo)
+// Span is a range of values, lo <= w < hi.
+type Span struct{ Lo, Hi arch.Addr }
+
+// Words calls visit for each aligned word of the region that lies in one of the
+// spans, and its address, until visit returns false. Pages that do not exist
+// are passed over. n is the number of bytes that were read.
+func (s *Scanner) Words(r Region, spans []Span, visit func(at, word arch.Addr) bool) (n uint64, err error) {
+	return s.Each(r, func(at arch.Addr, run []byte) bool {
+		for off := 0; off+8 <= len(run); off += 8 {
+			word := binary.LittleEndian.Uint64(run[off:])
+			for _, span := range spans {
+				if word-uint64(span.Lo) < uint64(span.Hi-span.Lo) && !visit(at+arch.Addr(off), arch.Addr(word)) {
+					return false
+				}
+			}
+		}
+		return true
+	})
+}
+
+// Each calls visit for the existing parts of a region, at most 1 MiB at a time,
+// until visit returns false. n is the number of bytes that were read.
+func (s *Scanner) Each(r Region, visit func(at arch.Addr, run []byte) bool) (n uint64, err error) {
 	for at := r.Start; at < r.End; {
 		size := min(uint64(r.End-at), chunk)
 		present, err := s.present(at, size)
@@ -82,11 +100,8 @@ func (s *Scanner) Words(r Region, lo, hi arch.Addr, visit func(at, word arch.Add
 				return n, err
 			}
 			n += uint64(len(run))
-			for off := 0; off+8 <= len(run); off += 8 {
-				word := binary.LittleEndian.Uint64(run[off:])
-				if word-uint64(lo) < span && !visit(at+arch.Addr(first)+arch.Addr(off), arch.Addr(word)) {
-					return n, nil
-				}
+			if !visit(at+arch.Addr(first), run) {
+				return n, nil
 			}
 			first = last
 		}

@@ -49,6 +49,7 @@ var Arch = &arch.Arch{
 
 	Decode:      decode,
 	BranchReloc: branchReloc,
+	EndsInCall:  endsInCall,
 	PCAdjust:    pcAdjust,
 	Relax:       relax,
 

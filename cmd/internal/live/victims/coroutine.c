@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+/* A coroutine that goes to sleep inside the function that is patched, on "enter",
+ * and returns from it on "leave"; then it waits in its own loop, with what the
+ * call has left on its stack below. Argument: how coroutines are switched.
+ *
+ *   ucontext   swapcontext for each switch
+ *   jmpbuf     swapcontext once, then sigsetjmp and siglongjmp, as QEMU does
+ *   hand       a switch of our own that pushes registers
+ */
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#ifdef FIXED
+enum { VERSION = 2 };
+#else
+enum { VERSION = 1 };
+#endif
+
+static enum { UCONTEXT, JMPBUF, HAND } kind;
+static long errors;
+static int last, sleeping_inside;
+
+struct context {
+	ucontext_t uc;
+	sigjmp_buf env;
+	void *sp;
+};
+static struct context *outside, *inside; /* on the heap, as real ones are */
+
+#if defined(__x86_64__)
+void hand_switch(void **from, void *to);
+asm(".globl hand_switch\n.type hand_switch,@function\nhand_switch:\n"
+	"push %rbp\npush %rbx\npush %r12\npush %r13\npush %r14\npush %r15\n"
+	"mov %rsp,(%rdi)\nmov %rsi,%rsp\n"
+	"pop %r15\npop %r14\npop %r13\npop %r12\npop %rbx\npop %rbp\nret\n.size hand_switch,.-hand_switch\n");
+#else
+static void hand_switch(void **from, void *to)
+{
+	(void)from;
+	(void)to;
+	abort();
+}
+#endif
+
+static __attribute__((noinline)) void switch_to(struct context *from, struct context *to)
+{
+	switch (kind) {
+	case UCONTEXT:
+		swapcontext(&from->uc, &to->uc);
+		break;
+	case JMPBUF:
+		if (!sigsetjmp(from->env, 0))
+			siglongjmp(to->env, 1);
+		break;
+	case HAND:
+		hand_switch(&from->sp, to->sp);
+		break;
+	}
+}
+
+static __attribute__((noinline)) void pause_here(const char *why)
+{
+	if (strcmp(why, "inside"))
+		errors++;
+	sleeping_inside = 1;
+	switch_to(inside, outside);
+	sleeping_inside = 0;
+}
+
+static __attribute__((noinline)) int work(int sleep)
+{
+	volatile char frame[512];
+	memset((void *)frame, VERSION, sizeof frame);
+	if (sleep)
+		pause_here("inside");
+	for (unsigned i = 0; i < sizeof frame; i++)
+		if (frame[i] != VERSION)
+			errors++;
+	if (sleep)
+		last = VERSION;
+	return VERSION;
+}
+
+static __attribute__((noinline)) void deeper(int n)
+{
+	volatile char frame[256];
+	memset((void *)frame, n, sizeof frame);
+	if (n)
+		deeper(n - 1);
+	else
+		work(1);
+	if (frame[100] != n)
+		errors++;
+}
+
+static void body(void)
+{
+	if (kind == JMPBUF && !sigsetjmp(inside->env, 0))
+		swapcontext(&inside->uc, &outside->uc);
+	for (;;) {
+		deeper(5);
+		switch_to(inside, outside);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	enum { SIZE = 1 << 20 };
+	char line[64];
+	kind = argc > 1 && !strcmp(argv[1], "jmpbuf") ? JMPBUF : argc > 1 && !strcmp(argv[1], "hand") ? HAND : UCONTEXT;
+	outside = calloc(1, sizeof *outside);
+	inside = calloc(1, sizeof *inside);
+	char *stack = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	mprotect(stack, 4096, PROT_NONE);
+	getcontext(&inside->uc);
+	inside->uc.uc_stack.ss_sp = stack;
+	inside->uc.uc_stack.ss_size = SIZE;
+	makecontext(&inside->uc, body, 0);
+	if (kind == JMPBUF)
+		swapcontext(&outside->uc, &inside->uc);
+	if (kind == HAND) {
+		void **top = (void **)(stack + SIZE - 64);
+		*--top = NULL; /* body never returns */
+		*--top = (void *)body;
+		for (int i = 0; i < 6; i++)
+			*--top = NULL;
+		inside->sp = top;
+	}
+	printf("ready\n");
+	fflush(stdout);
+	while (fgets(line, sizeof line, stdin)) {
+		if (!strcmp(line, "enter\n") || !strcmp(line, "leave\n")) {
+			int want = line[0] == 'e';
+			if (sleeping_inside == want)
+				errors++;
+			switch_to(outside, inside);
+			if (sleeping_inside != want)
+				errors++;
+			printf("inside=%d last=%d\n", sleeping_inside, last);
+		} else if (!strcmp(line, "status\n")) {
+			printf("version=%d inside=%d errors=%ld\n", work(0), sleeping_inside, errors);
+		} else if (!strcmp(line, "quit\n")) {
+			break;
+		}
+		fflush(stdout);
+	}
+	printf("errors=%ld\n", errors);
+	return errors != 0;
+}
