@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+
 # Instructions of every encoding, beside what libraries hold.
 	.text
 start:

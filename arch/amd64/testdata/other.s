@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+
 # What relax.s refers to: linked in, or in a shared library of its own.
 	.text
 	.globl	elsewhere

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
 /* What compilers make of ordinary C, to be proved against what linkers make. */
 extern int elsewhere(int);
 #ifdef LOCAL_DYNAMIC /* which is not for the variables of others */

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+
 # Every instruction that a linker may rewrite, with every register. OLD is what
 # assemblers made before GOTPCRELX.
 	.text

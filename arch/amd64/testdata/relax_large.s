@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+
 # The TLS sequences of -mcmodel=large, which lld and gold refuse to rewrite.
 	.text
 	.globl	fixture_start

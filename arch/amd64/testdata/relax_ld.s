@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+
 # Local-dynamic TLS. mold rewrites it in a way of its own, which is not accepted.
 	.text
 	.globl	fixture_start

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+
 # Every relocation that as emits and that a static link applies as it stands.
 # The addresses of the value_* symbols are given to the linker.
 	.section .fixture, "aw", @progbits

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+
 # Relocations that a linker leaves as they are only in a shared library.
 	.section .fixture, "ax", @progbits
 	.globl	fixture_start

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
 /* Prints where a thread-local variable lies, relative to the thread pointer. */
 #include <stdio.h>
 #include <string.h>
