@@ -171,7 +171,7 @@ func (r *resolver) tls(m *module.Module, off uint64) (link.Value, error) {
 	if !ok {
 		return v, refused("%s has no thread-local storage", m.Name())
 	}
-	if m == module.Program(r.modules) || len(r.modules) == 1 {
+	if m == module.Program(r.modules) {
 		// The executable's block is module 1 and lies beside the thread pointer
 		// (ELF Handling For Thread-Local Storage, section 3).
 		v.TLSModule, v.HasDTP = 1, true

@@ -99,6 +99,9 @@ func (p *process) look() error {
 	}
 	p.maps = maps
 	p.modules = module.Load(maps, p.mem)
+	if phdr, ok := proc.ProgramHeaders(p.live); ok {
+		module.MarkProgram(p.modules, arch.Addr(phdr))
+	}
 	if len(p.modules) == 0 {
 		return refused("pid %d runs no 64-bit ELF image", p.id.PID)
 	}

@@ -37,6 +37,7 @@ type Module struct {
 	Start, End arch.Addr
 	BuildID    string // lower-case hexadecimal; "" if it has none
 	Progs      []elf.ProgHeader
+	Main       bool // it is the executable; see MarkProgram
 
 	mem Memory
 	dyn *dynamic

@@ -53,8 +53,22 @@ func Scope(list []*Module, image *Module) []*Module {
 	return scope
 }
 
-// Program is the module of the executable.
+// MarkProgram says which module is the executable: the one that the kernel told
+// the process of in its auxiliary vector (AT_PHDR).
+func MarkProgram(list []*Module, phdr arch.Addr) {
+	if m := Find(list, phdr); m != nil {
+		m.Main = true
+	}
+}
+
+// Program is the module of the executable: the one that is marked, or else the
+// one that looks like it.
 func Program(list []*Module) *Module {
+	for _, m := range list {
+		if m.Main {
+			return m
+		}
+	}
 	for _, m := range list {
 		if m.Type == elf.ET_EXEC {
 			return m

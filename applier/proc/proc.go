@@ -6,6 +6,7 @@ package proc
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -187,6 +188,22 @@ func parseStatus(data string) Status {
 		}
 	}
 	return status
+}
+
+// ProgramHeaders is where the executable's program headers are in memory
+// (AT_PHDR of getauxval(3)). ok is false where that cannot be told.
+func ProgramHeaders(pid int) (addr uint64, ok bool) {
+	const atPhdr = 3
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/auxv", pid))
+	if err != nil {
+		return 0, false
+	}
+	for ; len(data) >= 16; data = data[16:] {
+		if binary.LittleEndian.Uint64(data) == atPhdr {
+			return binary.LittleEndian.Uint64(data[8:]), true
+		}
+	}
+	return 0, false
 }
 
 // StackLimit is the soft limit of the main thread's stack in bytes, or max

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/ulpatch/ulpatch/builder"
@@ -81,26 +82,28 @@ func compile(dir string, r Recipe) (*Fixture, error) {
 	if defines == nil {
 		defines = []string{"-DFIXED"}
 	}
-	cc := append(append([]string{}, flags...), r.Compile...)
+	cc := slices.Concat(flags, r.Compile)
 	if r.Shared != "" {
 		cc = append(cc, "-fPIC")
 	}
 	for _, args := range [][]string{
-		append(cc, "-c", r.Source+".c", "-o", "orig.o"),
-		append(append(cc, defines...), "-c", r.Source+".c", "-o", "fixed.o"),
+		slices.Concat(cc, []string{"-c", r.Source + ".c", "-o", "orig.o"}),
+		slices.Concat(cc, defines, []string{"-c", r.Source + ".c", "-o", "fixed.o"}),
 	} {
 		if err := run(dir, r.CC, args...); err != nil {
 			return nil, err
 		}
 	}
-	link := append([]string{"-pthread", "-Wl,--build-id"}, r.Link...)
+	link := slices.Concat([]string{"-pthread", "-Wl,--build-id"}, r.Link)
 	if r.Shared == "" {
-		return f, run(dir, r.CC, append(append(link, "orig.o"), "-o", f.Image)...)
+		return f, run(dir, r.CC, slices.Concat(link, []string{"orig.o", "-o", f.Image})...)
 	}
-	if err := run(dir, r.CC, append(link, "-shared", "orig.o", "-o", f.Image)...); err != nil {
+	if err := run(dir, r.CC, slices.Concat(link, []string{"-shared", "orig.o", "-o", f.Image})...); err != nil {
 		return nil, err
 	}
-	return f, run(dir, r.CC, append(append([]string{}, flags...), r.Shared+".c", "-o", f.Program, "-L.", "-l"+r.Source, "-Wl,-rpath,"+dir, "-ldl")...)
+	return f, run(dir, r.CC, slices.Concat(flags, []string{
+		r.Shared + ".c", "-o", f.Program, "-L.", "-l" + r.Source, "-Wl,-rpath," + dir, "-ldl",
+	})...)
 }
 
 func run(dir, name string, args ...string) error {

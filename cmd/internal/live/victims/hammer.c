@@ -7,7 +7,6 @@
  * changed. Compiled with -DFIXED, work() is the fixed function. */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -29,6 +28,8 @@ enum { VERSION = 2 };
 enum { VERSION = 1 };
 #endif
 
+#define FUTEX_WAIT 0 /* linux/futex.h, which not every C library has */
+
 static atomic_int stopping;
 static atomic_long calls[3], errors, interrupted, rounds, received;
 static char first_error[256];
@@ -46,6 +47,9 @@ static void wrong(const char *format, ...)
 
 /* The function that is patched: static, with many arguments of both kinds, a
  * thread-local counter, a switch, a call, a string. */
+#ifdef SECTION
+__attribute__((section(SECTION)))
+#endif
 static __attribute__((noinline)) long work(long a, long b, long c, long d, long e, long f, long g, double x, double y,
 	const char *name, int *version)
 {

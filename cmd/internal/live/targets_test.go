@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package live
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ulpatch/ulpatch/applier"
+	"github.com/ulpatch/ulpatch/applier/proc"
+	"github.com/ulpatch/ulpatch/applier/ptrace"
+	"github.com/ulpatch/ulpatch/format/hint"
+)
+
+// cycle applies and reverts once, and asks before, between and after.
+func cycle(t *testing.T, v *Victim, f *Fixture) {
+	t.Helper()
+	wantVersion(t, v, 1)
+	apply(t, v, f)
+	wantVersion(t, v, 2)
+	revert(t, v, f.Bundle.Manifest.ID)
+	wantVersion(t, v, 1)
+}
+
+// TestBuilds patches the same program as different compilers and options make it.
+func TestBuilds(t *testing.T) {
+	for _, r := range []struct {
+		name          string
+		cc            string
+		compile, link []string
+	}{
+		{name: "pie"},
+		{name: "no-pie", compile: []string{"-fno-pie"}, link: []string{"-no-pie"}},
+		{name: "static", compile: []string{"-fno-pie"}, link: []string{"-static"}},
+		{name: "static-pie", compile: []string{"-fPIE"}, link: []string{"-static-pie"}},
+		{name: "O0", compile: []string{"-O0"}},
+		{name: "O3", compile: []string{"-O3"}},
+		{name: "Os", compile: []string{"-Os"}},
+		{name: "cf-protection", compile: []string{"-fcf-protection=full"}},
+		{name: "no-plt", compile: []string{"-fno-plt"}},
+		{name: "omit-frame-pointer", compile: []string{"-fomit-frame-pointer", "-fno-asynchronous-unwind-tables"}},
+		{name: "lazy", link: []string{"-Wl,-z,lazy"}},
+		{name: "now", link: []string{"-Wl,-z,relro,-z,now"}},
+		{name: "musl", cc: "musl-gcc", compile: []string{"-fPIE"}, link: []string{"-pie"}},
+		{name: "musl-static", cc: "musl-gcc", link: []string{"-static", "-no-pie"}, compile: []string{"-fno-pie"}},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			f := build(t, Recipe{Source: "hammer", CC: r.cc, Compile: r.compile, Link: r.link})
+			v := start(t, f, "hammer=2", "idle=2", "registers=1", "sleeper=1")
+			cycle(t, v, f)
+			quit(t, v)
+		})
+	}
+}
+
+// TestStrippedAndGone: nothing is read from the program's file.
+func TestStrippedAndGone(t *testing.T) {
+	f := build(t, Recipe{Source: "hammer"})
+	if out, err := exec.Command("strip", f.Program).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	v := start(t, f, "hammer=1")
+	if err := os.Remove(f.Program); err != nil {
+		t.Fatal(err)
+	}
+	cycle(t, v, f)
+	if err := os.WriteFile(f.Program, []byte("another program"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cycle(t, v, f)
+	quit(t, v)
+}
+
+// TestNamespaces: a static program as another user, in its own mount, pid and
+// network namespaces and a root directory without anything else in it.
+func TestNamespaces(t *testing.T) {
+	f := build(t, Recipe{Source: "hammer", Compile: []string{"-fno-pie"}, Link: []string{"-static"}})
+	root := t.TempDir()
+	if err := os.Chmod(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("cp", f.Program, filepath.Join(root, "hammer")).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	cmd := exec.Command("/hammer", "hammer=1", "idle=1")
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Chroot: root, Credential: &syscall.Credential{Uid: 65534, Gid: 65534},
+		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC,
+	}
+	v, err := StartCommand(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(v.Kill)
+	cycle(t, v, f)
+	quit(t, v)
+}
+
+// TestHardened: filters that kill for any system call that the program does not
+// make itself, and no writable memory may become executable.
+func TestHardened(t *testing.T) {
+	for _, mode := range []string{"kill", "errno", "mdwe"} {
+		t.Run(mode, func(t *testing.T) {
+			f := build(t, Recipe{Source: "hardened"})
+			v := start(t, f, mode)
+			for range 3 {
+				cycle(t, v, f)
+			}
+			quit(t, v)
+		})
+	}
+}
+
+// TestStopped: a stopped process is patched and stays stopped, and its parent,
+// which waits for it to stop and go on, sees nothing.
+func TestStopped(t *testing.T) {
+	f := build(t, Recipe{Source: "hammer"})
+	v := start(t, f, "idle=2", "sleeper=1")
+	if err := unix.Kill(v.PID, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	waitState(t, v.PID, 'T')
+	drainStops(t, v.PID)
+	apply(t, v, f)
+	waitState(t, v.PID, 'T')
+	seesNothing(t, v.PID)
+	if err := unix.Kill(v.PID, unix.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	wantVersion(t, v, 2)
+	drainStops(t, v.PID)
+	revert(t, v, f.Bundle.Manifest.ID)
+	seesNothing(t, v.PID)
+	wantVersion(t, v, 1)
+	quit(t, v)
+}
+
+func waitState(t *testing.T, pid int, want byte) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; {
+		tids, err := proc.Threads(pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, tid := range tids {
+			if state, err := proc.ThreadState(pid, tid); err == nil && state == want {
+				n++
+			}
+		}
+		if n == len(tids) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d of %d threads are in state %c", n, len(tids), want)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// drainStops takes the changes of state that are the test's own doing.
+func drainStops(t *testing.T, pid int) {
+	t.Helper()
+	var info unix.Siginfo
+	for {
+		info = unix.Siginfo{}
+		if err := unix.Waitid(unix.P_PID, pid, &info, unix.WSTOPPED|unix.WCONTINUED|unix.WNOHANG, nil); err != nil {
+			t.Fatal(err)
+		}
+		if info.Code == 0 {
+			return
+		}
+	}
+}
+
+func seesNothing(t *testing.T, pid int) {
+	t.Helper()
+	var info unix.Siginfo
+	if err := unix.Waitid(unix.P_PID, pid, &info, unix.WSTOPPED|unix.WCONTINUED|unix.WNOHANG, nil); err != nil {
+		t.Fatal(err)
+	}
+	if info.Code != 0 {
+		t.Fatalf("the parent sees a change of state, code %d", info.Code)
+	}
+}
+
+// TestTraced: a process that another program traces is refused, and untouched.
+func TestTraced(t *testing.T) {
+	f := build(t, Recipe{Source: "hammer"})
+	v := start(t, f, "idle=1")
+	traced, release := make(chan error), make(chan bool)
+	go func() {
+		// The thread that traces ends with this goroutine.
+		lockOSThread()
+		_, err := ptrace.Seize(v.PID)
+		traced <- err
+		<-release
+	}()
+	if err := <-traced; err != nil {
+		t.Fatal(err)
+	}
+	_, err := applier.Apply(v.PID, f.Bundle, applier.Options{Timeout: time.Second})
+	var aerr *applier.Error
+	if !errors.As(err, &aerr) || aerr.State == applier.Unknown || !strings.Contains(err.Error(), "is tracing the process") {
+		t.Fatalf("%v", err)
+	}
+	release <- true
+	waitUntraced(t, v.PID)
+	cycle(t, v, f)
+	quit(t, v)
+}
+
+func waitUntraced(t *testing.T, pid int) {
+	t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if s, err := proc.ReadStatus(pid); err == nil && s.Tracer == 0 {
+			return
+		}
+	}
+	t.Fatal("still traced")
+}
+
+// TestForeignBytes: code that is not the image's, as a debugger's breakpoint
+// leaves it, is refused.
+func TestForeignBytes(t *testing.T) {
+	f := build(t, Recipe{Source: "hammer"})
+	v := start(t, f, "idle=1")
+	r, err := applier.Apply(v.PID, f.Bundle, applier.Options{DryRun: true})
+	if err != nil || r.Status != applier.WouldApply {
+		t.Fatalf("%v, %v", r, err)
+	}
+	wantVersion(t, v, 1)
+	at := functionAddress(t, v.PID, f) + 40
+	mem, err := os.OpenFile(fmt.Sprintf("/proc/%d/mem", v.PID), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mem.Close()
+	var old [1]byte
+	if _, err := mem.ReadAt(old[:], at); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Kill(v.PID, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	waitState(t, v.PID, 'T')
+	if _, err := mem.WriteAt([]byte{old[0] ^ 0xff}, at); err != nil {
+		t.Fatal(err)
+	}
+	_, err = applier.Apply(v.PID, f.Bundle, patient)
+	var aerr *applier.Error
+	if !errors.Is(err, applier.ErrRefused) || !errors.As(err, &aerr) || aerr.State != applier.Untouched || len(hint.Of(err)) == 0 {
+		t.Fatalf("%v", err)
+	}
+	if _, err := mem.WriteAt(old[:], at); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Kill(v.PID, unix.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	cycle(t, v, f)
+	quit(t, v)
+}
+
+// functionAddress is where the patched function of a position-independent
+// program is.
+func functionAddress(t *testing.T, pid int, f *Fixture) int64 {
+	t.Helper()
+	maps, err := proc.ReadMaps(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := tableOf(t, f)
+	return int64(maps[0].Start) + int64(table.Functions[0].Addr)
+}
+
+// TestDeadMainThread: the main thread has ended, the others live.
+func TestDeadMainThread(t *testing.T) {
+	f := build(t, Recipe{Source: "odd"})
+	v := start(t, f, "dead-main")
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		if state, err := proc.ThreadState(v.PID, v.PID); err == nil && state == 'Z' {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the main thread lives")
+		}
+	}
+	cycle(t, v, f)
+	v.Kill()
+}
+
+// TestVfork: a thread that waits for a child of vfork cannot be stopped; the
+// process is left alone, and patched afterwards.
+func TestVfork(t *testing.T) {
+	f := build(t, Recipe{Source: "odd"})
+	v := start(t, f, "vfork")
+	_, err := applier.Apply(v.PID, f.Bundle, applier.Options{Timeout: 500 * time.Millisecond})
+	if !errors.Is(err, applier.ErrBusy) {
+		t.Fatalf("%v", err)
+	}
+	cycle(t, v, f)
+	quit(t, v)
+}
+
+// TestNoMemory: no room for another mapping.
+func TestNoMemory(t *testing.T) {
+	f := build(t, Recipe{Source: "odd"})
+	v := start(t, f, "no-memory")
+	_, err := applier.Apply(v.PID, f.Bundle, patient)
+	var aerr *applier.Error
+	if !errors.Is(err, unix.ENOMEM) || !errors.As(err, &aerr) || aerr.State != applier.Restored {
+		t.Fatalf("%v", err)
+	}
+	ask(t, v, "limit", "lifted")
+	cycle(t, v, f)
+	quit(t, v)
+}
+
+// TestStraddle: the entry's bytes lie on two pages.
+func TestStraddle(t *testing.T) {
+	for _, on := range []int{1, 2, 3, 4} {
+		t.Run(fmt.Sprint(on), func(t *testing.T) {
+			f := build(t, Recipe{
+				Source:  "hammer",
+				Link:    []string{"-Wl,--section-start=straddle=" + fmt.Sprintf("%#x", 0x4ff000-on), "-no-pie"},
+				Compile: []string{"-fno-pie", `-DSECTION="straddle"`, "-falign-functions=1"},
+			})
+			if at := int(tableOf(t, f).Functions[0].Addr); at%4096 != 4096-on {
+				t.Fatalf("work is at %#x", at)
+			}
+			v := start(t, f, "hammer=2")
+			cycle(t, v, f)
+			quit(t, v)
+		})
+	}
+}
+
+// TestExit: the process ends while it is patched.
+func TestExit(t *testing.T) {
+	f := build(t, Recipe{Source: "hammer"})
+	for range 10 {
+		v := start(t, f, "hammer=2")
+		go func() {
+			time.Sleep(time.Duration(time.Now().UnixNano()%15) * time.Millisecond)
+			_ = unix.Kill(v.PID, unix.SIGKILL)
+		}()
+		if _, err := applier.Apply(v.PID, f.Bundle, applier.Options{Timeout: 5 * time.Second}); err != nil {
+			t.Log(err) // it may or may not have been in time
+		}
+		v.Kill()
+	}
+}
