@@ -26,7 +26,8 @@ const module = "github.com/ulpatch/ulpatch/"
 // the developers' programs and the tests of cmd.
 var layers = map[string][]string{
 	"arch":              {"arch"},
-	"format":            {"arch", "format"},
+	"specs":             {"specs"},
+	"format":            {"arch", "format", "specs/vectors"},
 	"builder":           {"arch", "format", "builder"},
 	"applier":           {"arch", "format", "applier"},
 	"cmd/internal/ui":   {"arch", "format", "cmd/internal/ui"},

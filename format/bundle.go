@@ -17,12 +17,16 @@ var (
 	ErrEnvelope = errors.New("not a well-formed bundle")
 	// ErrVersion: a bundle of a version that this package does not know.
 	ErrVersion = errors.New("unknown version of the bundle format")
-	// ErrSignature: no valid signature by a trusted key.
-	ErrSignature = errors.New("no valid signature by a trusted key")
+	// ErrSignature: a signature is malformed or forged, or too few are by trusted
+	// keys.
+	ErrSignature = errors.New("not validly signed")
 	// ErrManifest: signed, but its manifest says what it may not.
 	ErrManifest = errors.New("not a valid manifest")
 	// ErrFeature: it needs a feature that this package does not know.
 	ErrFeature = errors.New("needs a feature that this version does not have")
+	// ErrPolicy: signed and well-formed, and the host's policy forbids it: it has
+	// expired or is revoked, or its signers may not sign that.
+	ErrPolicy = errors.New("not accepted here")
 	// ErrDecompress: a payload's frame is not what the manifest says.
 	ErrDecompress = errors.New("payload does not decompress to what the manifest says")
 	// ErrBody: bytes that should be a payload are none. Package payload decides.
@@ -46,6 +50,7 @@ type Manifest struct {
 	ID          string   `json:"id"`          // name of the patch: 1 to 64 of A-Z a-z 0-9 . _ + -, not starting with . or -
 	Version     int      `json:"version"`     // of the patch, from 1; a higher one supersedes
 	Description string   `json:"description"` // one line, may be empty
+	Expires     Time     `json:"expires"`     // from then on it is not applied any more; 0: never
 	Critical    []string `json:"critical"`    // features without which it must not be applied, ascending
 	Replaces    []string `json:"replaces"`    // IDs of other patches that it supersedes, ascending
 

@@ -241,7 +241,7 @@ func TestEveryLengthIsRefused(t *testing.T) {
 func layer(t testing.TB, err error) error {
 	t.Helper()
 	var found []error
-	for _, s := range []error{ErrEnvelope, ErrVersion, ErrSignature, ErrManifest, ErrFeature, ErrDecompress, ErrBody} {
+	for _, s := range []error{ErrEnvelope, ErrVersion, ErrSignature, ErrManifest, ErrFeature, ErrPolicy, ErrDecompress, ErrBody} {
 		if errors.Is(err, s) {
 			found = append(found, s)
 		}

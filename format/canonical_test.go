@@ -13,7 +13,7 @@ const (
 	id1     = "1111111111111111111111111111111111111111"
 	sha1of1 = "abababababababababababababababababababababababababababababababab"
 
-	sampleManifest = `{"id":"CVE-1","version":1,"description":"a \"b\" \\ <é>","critical":[],"replaces":["CVE-0"],"payloads":[` +
+	sampleManifest = `{"id":"CVE-1","version":1,"description":"a \"b\" \\ <é>","expires":"2030-01-02T03:04:05Z","critical":[],"replaces":["CVE-0"],"payloads":[` +
 		`{"image":{"name":"demod","build_id":"` + id1 + `","machine":"amd64"},"digest":"` + sha1of1 +
 		`","size":10,"packed_digest":"` + sha1of1 + `","packed_size":20}]}`
 
@@ -77,6 +77,9 @@ func TestManifestFaults(t *testing.T) {
 		{`"version":1`, `"version":0`}, {`"version":1`, `"version":-1`}, {`"version":1`, `"version":01`}, {`"version":1`, `"version":1.0`},
 		{`"version":1`, `"version":1e0`}, {`"version":1`, `"version":"1"`}, {`"version":1`, `"version":2147483648`}, {`"version":1`, `"version":99999999999999999999`},
 		{`<é>`, `\u003cé>`}, {`<é>`, strings.Repeat("x", 4100)},
+		{`05Z"`, `05z"`}, {`05Z"`, `05.0Z"`}, {`05Z"`, `05+00:00"`}, {`05Z"`, `05"`}, {`05Z"`, `60Z"`}, {`"2030-01`, `"12030-01`}, {`"2030-01`, `"2030-13`},
+		{`"2030-01-02T03:04:05Z"`, `"1970-01-01T00:00:00Z"`}, {`"2030-01-02T03:04:05Z"`, `"0000-01-01T00:00:00Z"`}, {`"2030-01-02T03:04:05Z"`, `1`}, {`"2030-01-02T03:04:05Z"`, `null`},
+		{`"expires":"2030-01-02T03:04:05Z",`, ``},
 		{`"critical":[]`, `"critical":null`}, {`"critical":[]`, `"critical":["Odd Name"]`}, {`"critical":[]`, `"critical":[1]`},
 		{`"CVE-0"`, `"CVE-1"`}, {`"CVE-0"`, `"CVE-0","CVE-0"`}, {`"CVE-0"`, `"b","a"`}, {`"CVE-0"`, `""`}, {`["CVE-0"]`, `null`},
 		{`"size":10`, `"size":0`}, {`"size":10`, fmt.Sprintf(`"size":%d`, MaxPayloadSize+1)},
@@ -100,7 +103,7 @@ func TestManifestFaults(t *testing.T) {
 func TestUnknownFeature(t *testing.T) {
 	for _, f := range []fault{
 		{`"critical":[]`, `"critical":["threshold"]`},
-		{`"critical":[]`, `"critical":["threshold"],"expires":17`},
+		{`"critical":[]`, `"critical":["threshold"],"of":17`},
 	} {
 		if _, err := DecodeManifest(edit(t, sampleManifest, f)); !errors.Is(err, ErrFeature) || errors.Is(err, ErrManifest) || !strings.Contains(err.Error(), "threshold") {
 			t.Errorf("%v", err)
@@ -143,5 +146,27 @@ func TestHex(t *testing.T) {
 	}
 	if got := Hex(31).String(); got != "0x1f" {
 		t.Errorf("31 is %s", got)
+	}
+}
+
+func TestTime(t *testing.T) {
+	for text, want := range map[string]Time{
+		"": 0, "1970-01-01T00:00:01Z": 1, "2024-02-29T00:00:00Z": 1709164800, "9999-12-31T23:59:59Z": maxTime,
+	} {
+		var got Time
+		if err := got.UnmarshalText([]byte(text)); err != nil || got != want {
+			t.Errorf("%q: %d, %v", text, got, err)
+		}
+		if again, err := want.MarshalText(); err != nil || string(again) != text {
+			t.Errorf("%d: %q, %v", want, again, err)
+		}
+	}
+	for _, bad := range []Time{-1, maxTime + 1} {
+		if text, err := bad.MarshalText(); err == nil {
+			t.Errorf("%d: %s", bad, text)
+		}
+		if _, err := EncodeManifest(Manifest{Expires: bad}); !errors.Is(err, ErrManifest) {
+			t.Errorf("%d: %v", bad, err)
+		}
 	}
 }

@@ -121,6 +121,9 @@ func (m Manifest) checkHead() error {
 	if err := CheckText(m.Description, MaxDescription); err != nil {
 		return fmt.Errorf("description: %w", err)
 	}
+	if m.Expires < 0 || m.Expires > maxTime {
+		return fmt.Errorf("expires: %d: not between 0 and %d", int64(m.Expires), int64(maxTime))
+	}
 	if len(m.Critical) > maxFeatures || !ascending(m.Critical) {
 		return errors.New("critical: too many, or not in ascending order")
 	}

@@ -14,7 +14,7 @@ import (
 // Open.
 type Bundle struct {
 	Manifest Manifest
-	Signers  []Signer // at least one
+	Signers  []Signer // whose signatures count, as many as the policy demands
 	frames   frames
 }
 
@@ -28,19 +28,23 @@ type Unverified struct {
 	frames     frames
 }
 
-// Open reads a bundle of size bytes in the order envelope, signatures, sizes;
-// payloads are read when they are asked for. r must stay readable until then;
+// Open reads a bundle of size bytes in the order envelope, signatures, manifest,
+// policy; payloads are read when they are asked for. r must stay readable until then;
 // should its bytes change after they were verified, Payload refuses them.
 func Open(r io.ReaderAt, size int64, trust Trust) (*Bundle, error) {
 	e, err := readEnvelope(r, size)
 	if err != nil {
 		return nil, err
 	}
-	signers, err := trust.verify(e.signed(r), e.signatures)
+	signed, err := trust.verify(e.signed(r), e.signatures)
 	if err != nil {
 		return nil, err
 	}
 	m, err := e.decodeManifest()
+	if err != nil {
+		return nil, err
+	}
+	signers, err := trust.policy.accept(m, signed)
 	if err != nil {
 		return nil, err
 	}

@@ -25,14 +25,29 @@ const (
 	maxComment       = 512 // bytes
 )
 
-// Trust is the set of keys whose signatures count. Today's policy: one valid
-// signature by one of them is enough.
+// Trust decides whether a bundle is accepted.
 type Trust struct {
-	keys []PublicKey
+	policy Policy
 }
 
-// TrustKeys is the trust in the given keys. Without any, no bundle is accepted.
-func TrustKeys(keys ...PublicKey) Trust { return Trust{keys: slices.Clone(keys)} }
+// TrustKeys is the trust in the given keys: one valid signature by one of them
+// is enough. Without any, no bundle is accepted.
+func TrustKeys(keys ...PublicKey) Trust {
+	var p Policy
+	for _, key := range keys {
+		p.Keys = append(p.Keys, TrustedKey{Key: key})
+	}
+	return NewTrust(p)
+}
+
+// NewTrust is the trust that a policy describes.
+func NewTrust(p Policy) Trust {
+	p.Keys = slices.Clone(p.Keys)
+	return Trust{p}
+}
+
+// Revoked is what the policy revokes.
+func (t Trust) Revoked() Revoked { return t.policy.Revoked }
 
 // Signer is a trusted key whose signature is valid.
 type Signer struct {
@@ -81,14 +96,20 @@ func parseAll(texts [][]byte) ([]minisign.Signature, error) {
 	return signatures, nil
 }
 
-// verify reads what is signed to its end and returns those who signed it. A
-// signature that claims to be by a trusted key and is not is an error, however
-// many others are valid.
-func (t Trust) verify(signed io.Reader, texts [][]byte) ([]Signer, error) {
+// signerKey is a signer with what is known of the key.
+type signerKey struct {
+	Signer
+	key TrustedKey
+}
+
+// verify reads what is signed to its end and returns those who signed it and
+// count, of whom there are enough. A signature that claims to be by a trusted
+// key and is not is an error, however many others are valid.
+func (t Trust) verify(signed io.Reader, texts [][]byte) ([]signerKey, error) {
 	if len(texts) == 0 {
-		return nil, fmt.Errorf("%w: it is not signed", ErrSignature)
+		return nil, fmt.Errorf("%w: it has no signature", ErrSignature)
 	}
-	if len(t.keys) == 0 {
+	if len(t.policy.Keys) == 0 {
 		return nil, fmt.Errorf("%w: no key is trusted", ErrSignature)
 	}
 	signatures, err := parseAll(texts)
@@ -99,29 +120,40 @@ func (t Trust) verify(signed io.Reader, texts [][]byte) ([]Signer, error) {
 	if _, err := io.Copy(io.Discard, message); err != nil {
 		return nil, err
 	}
-	var signers []Signer
-	var strangers []string
+	var signers []signerKey
+	var without []string
 	for i, s := range signatures {
-		known, valid := false, false
-		for _, key := range t.keys {
-			if key.ID() == s.KeyID {
-				known = true
-				valid = valid || message.Verify(key, texts[i])
-			}
-		}
+		key, known := t.find(s.KeyID, func(key PublicKey) bool { return message.Verify(key, texts[i]) })
 		switch {
-		case valid:
-			signers = append(signers, Signer{KeyID: KeyID(s.KeyID), Comment: s.TrustedComment})
+		case key != nil:
+			if why := t.policy.retired(*key); why != "" {
+				without = append(without, why)
+				continue
+			}
+			signers = append(signers, signerKey{Signer{KeyID: KeyID(s.KeyID), Comment: s.TrustedComment}, *key})
 		case known:
 			return nil, fmt.Errorf("%w: signature by key %s is invalid", ErrSignature, KeyID(s.KeyID))
 		default:
-			strangers = append(strangers, KeyID(s.KeyID))
+			without = append(without, fmt.Sprintf("key %s is not trusted", KeyID(s.KeyID)))
 		}
 	}
-	if len(signers) == 0 {
-		return nil, fmt.Errorf("%w: signed by %v", ErrSignature, strangers)
+	if len(signers) < t.policy.threshold() {
+		return nil, fmt.Errorf("%w: %s", ErrSignature, tooFew(len(signers), t.policy.threshold(), without))
 	}
 	return signers, nil
+}
+
+// find is the trusted key of an ID for which a signature is valid, or nil; known
+// tells that there is a key of that ID.
+func (t Trust) find(id uint64, valid func(PublicKey) bool) (key *TrustedKey, known bool) {
+	for i, k := range t.policy.Keys {
+		if k.Key.ID() == id {
+			if known = true; valid(k.Key) {
+				return &t.policy.Keys[i], true
+			}
+		}
+	}
+	return nil, known
 }
 
 // sign makes the text of a signature over message. It is verified at once, for

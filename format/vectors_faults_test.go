@@ -50,8 +50,17 @@ func (m *maker) manifests() {
 		{"manifest-image-path", "manifest", "a path for a name", `"demod"`, `"/usr/bin/demod"`},
 		{"manifest-payloads-sum", "manifest", "the sizes are not those of the header", `"packed_size":`, `"packed_size":1`},
 		{"manifest-payload-size", "manifest", "a payload larger than allowed", `"size":`, `"size":99999`},
+		{"manifest-expires-missing", "manifest", "no expires", `"expires":"",`, ``},
+		{"manifest-expires-zero", "manifest", "1970 is written as no time at all", `"expires":""`, `"expires":"1970-01-01T00:00:00Z"`},
+		{"manifest-expires-zone", "manifest", "UTC, but not as Z", `"expires":""`, `"expires":"2030-01-02T03:04:05+00:00"`},
+		{"manifest-expires-lower-case", "manifest", "t and z", `"expires":""`, `"expires":"2030-01-02t03:04:05z"`},
+		{"manifest-expires-fraction", "manifest", "a fraction of a second", `"expires":""`, `"expires":"2030-01-02T03:04:05.0Z"`},
+		{"manifest-expires-day", "manifest", "30 February", `"expires":""`, `"expires":"2030-02-30T03:04:05Z"`},
+		{"manifest-expires-leap-second", "manifest", "a 61st second", `"expires":""`, `"expires":"2016-12-31T23:59:60Z"`},
+		{"manifest-expires-year", "manifest", "the year 10000", `"expires":""`, `"expires":"10000-01-01T00:00:00Z"`},
+		{"manifest-expires-number", "manifest", "seconds since 1970", `"expires":""`, `"expires":1893553445`},
 		{"feature-unknown", "feature", "a critical feature that this version does not have", `"critical":[]`, `"critical":["threshold"]`},
-		{"feature-unknown-with-member", "feature", "what it needs is said before what is odd", `"critical":[]`, `"critical":["expiry"],"expires":"2030"`},
+		{"feature-unknown-with-member", "feature", "what it needs is said before what is odd", `"critical":[]`, `"critical":["windows"],"windows":"night"`},
 	} {
 		if !strings.Contains(string(manifest), v.old) {
 			m.t.Fatalf("%s: %q is not in the manifest", v.name, v.old)
@@ -215,6 +224,41 @@ func (m *maker) bodies() {
 		m.add(v.name, "body", v.comment, m.withFrame(v.data, frame))
 	}
 	m.decodes(good)
+}
+
+// policies are bundles that are well-formed, for readers that want more than one
+// signature or that look at the clock.
+func (m *maker) policies() {
+	unsigned := m.unsigned(head(), build1)
+	both := m.sign(unsigned, m.key, m.other)
+	third := fixedKey(m.t, 3)
+	expires := head()
+	expires.Expires = 1893553445 // 2030-01-02T03:04:05Z
+	ending := m.sign(m.unsigned(expires, build1), m.key)
+	for _, v := range []struct {
+		name, expect, comment string
+		data                  []byte
+		threshold             int
+		time                  string
+	}{
+		{"valid-threshold", "valid", "both trusted keys have signed", both, 2, ""},
+		{"valid-threshold-stranger", "valid", "both trusted keys have signed, and one that is not trusted", m.sign(both, third), 2, ""},
+		{"threshold-one-of-two", "signature", "one signature where two are needed", m.sign(unsigned, m.key), 2, ""},
+		{"threshold-stranger", "signature", "the second signature is by a key that is not trusted", m.sign(unsigned, m.key, third), 2, ""},
+		{"valid-expires", "valid", "it expires in the next second", ending, 1, "2030-01-02T03:04:04Z"},
+		{"expired-now", "policy", "it expires in this second", ending, 1, "2030-01-02T03:04:05Z"},
+		{"expired", "policy", "it expired a year ago", ending, 1, "2031-01-02T03:04:05Z"},
+		{"expires-clock-unknown", "policy", "it expires, and the reader does not know the time", ending, 1, ""},
+		{"expired-unsigned", "signature", "signatures are judged before time", m.unsigned(expires, build1), 1, "2031-01-02T03:04:05Z"},
+	} {
+		m.add(v.name, v.expect, v.comment, v.data)
+		made := m.vectors[v.name]
+		made.Threshold, made.Time = v.threshold, v.time
+		if v.threshold > 1 {
+			made.Keys = append(made.Keys, publicText(m.other))
+		}
+		m.vectors[v.name] = made
+	}
 }
 
 // decodes makes sure that what the faults are put into has none.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ulpatch/ulpatch/format"
 	"github.com/ulpatch/ulpatch/format/payload"
+	"github.com/ulpatch/ulpatch/specs/vectors"
 )
 
 // maker makes vectors. Its keys are known to everybody: trust them nowhere.
@@ -19,17 +20,18 @@ type maker struct {
 	t       *testing.T
 	key     format.PrivateKey // trusted
 	other   format.PrivateKey // not trusted
-	vectors map[string]vector
+	vectors map[string]vectors.Vector
 }
 
-func makeVectors(t *testing.T) map[string]vector {
-	m := &maker{t: t, key: fixedKey(t, 1), other: fixedKey(t, 2), vectors: map[string]vector{}}
+func makeVectors(t *testing.T) map[string]vectors.Vector {
+	m := &maker{t: t, key: fixedKey(t, 1), other: fixedKey(t, 2), vectors: map[string]vectors.Vector{}}
 	m.valid()
 	m.envelopes()
 	m.signatures()
 	m.manifests()
 	m.frames()
 	m.bodies()
+	m.policies()
 	return m.vectors
 }
 
@@ -54,8 +56,13 @@ func (m *maker) add(name, expect, comment string, data []byte) {
 	if _, ok := m.vectors[name]; ok {
 		m.t.Fatalf("vector %s twice", name)
 	}
-	m.vectors[name] = vector{expect, comment, m.key.Public().(format.PublicKey).String(), data}
+	m.vectors[name] = vectors.Vector{
+		Name: name, Expect: expect, Comment: comment, Data: data, Threshold: 1,
+		Keys: []string{publicText(m.key)},
+	}
 }
+
+func publicText(key format.PrivateKey) string { return key.Public().(format.PublicKey).String() }
 
 // file is the payload that most vectors have: one function of one instruction.
 func file(buildID string) *payload.File {

@@ -7,14 +7,16 @@ import (
 	"encoding/hex"
 	"errors"
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ulpatch/ulpatch/format"
 	"github.com/ulpatch/ulpatch/format/payload"
+	"github.com/ulpatch/ulpatch/specs/vectors"
 )
 
 var update = flag.Bool("update", false, "write specs/vectors again")
@@ -30,53 +32,19 @@ var layers = map[string]error{
 	"manifest":   format.ErrManifest,
 	"feature":    format.ErrFeature,
 	"decompress": format.ErrDecompress,
+	"policy":     format.ErrPolicy,
 	"body":       format.ErrBody,
 }
 
-// vector is a file of specs/vectors: lines "key: value", an empty line, and the
-// bundle in hexadecimal.
-type vector struct {
-	expect, comment, key string
-	data                 []byte
-}
-
-func (v vector) marshal() []byte {
-	var out bytes.Buffer
-	fmt.Fprintf(&out, "expect: %s\ncomment: %s\nkey: %s\n\n", v.expect, v.comment, v.key)
-	for rest := v.data; len(rest) > 0; {
-		n := min(32, len(rest))
-		fmt.Fprintf(&out, "%x\n", rest[:n])
-		rest = rest[n:]
-	}
-	return out.Bytes()
-}
-
-func parseVector(t *testing.T, path string) vector {
+func parseVector(t *testing.T, path string) vectors.Vector {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	head, body, ok := strings.Cut(string(text), "\n\n")
-	if !ok {
-		t.Fatalf("%s: no empty line", path)
-	}
-	var v vector
-	for _, line := range strings.Split(head, "\n") {
-		key, value, _ := strings.Cut(line, ": ")
-		switch key {
-		case "expect":
-			v.expect = value
-		case "comment":
-			v.comment = value
-		case "key":
-			v.key = value
-		default:
-			t.Fatalf("%s: unknown line %q", path, line)
-		}
-	}
-	if v.data, err = hex.DecodeString(strings.ReplaceAll(body, "\n", "")); err != nil {
-		t.Fatalf("%s: %v", path, err)
+	v, err := vectors.Parse(strings.TrimSuffix(filepath.Base(path), ".txt"), text)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return v
 }
@@ -99,12 +67,12 @@ func TestVectors(t *testing.T) {
 		name := strings.TrimSuffix(filepath.Base(path), ".txt")
 		t.Run(name, func(t *testing.T) {
 			v := parseVector(t, path)
-			if !bytes.Equal(v.marshal(), made[name].marshal()) {
+			if !bytes.Equal(v.Marshal(), made[name].Marshal()) {
 				t.Error("the file is not what is made: run with -update")
 			}
-			want, known := layers[v.expect]
+			want, known := layers[v.Expect]
 			if !known {
-				t.Fatalf("unknown layer %q", v.expect)
+				t.Fatalf("unknown layer %q", v.Expect)
 			}
 			checkLayer(t, readAll(t, v), want)
 		})
@@ -124,13 +92,9 @@ func checkLayer(t *testing.T, err, want error) {
 }
 
 // readAll opens a vector and reads every payload.
-func readAll(t *testing.T, v vector) error {
+func readAll(t *testing.T, v vectors.Vector) error {
 	t.Helper()
-	var key format.PublicKey
-	if err := key.UnmarshalText([]byte(v.key)); err != nil {
-		t.Fatal(err)
-	}
-	b, err := format.Open(bytes.NewReader(v.data), int64(len(v.data)), format.TrustKeys(key))
+	b, err := format.Open(bytes.NewReader(v.Data), int64(len(v.Data)), trustOf(t, v))
 	if err != nil {
 		return err
 	}
@@ -142,7 +106,28 @@ func readAll(t *testing.T, v vector) error {
 	return nil
 }
 
-func writeVectors(t *testing.T, made map[string]vector) {
+// trustOf is the trust that a vector is to be read with.
+func trustOf(t *testing.T, v vectors.Vector) format.Trust {
+	t.Helper()
+	policy := format.Policy{Threshold: v.Threshold}
+	for _, text := range v.Keys {
+		var key format.PublicKey
+		if err := key.UnmarshalText([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		policy.Keys = append(policy.Keys, format.TrustedKey{Key: key})
+	}
+	if v.Time != "" {
+		var now format.Time
+		if err := now.UnmarshalText([]byte(v.Time)); err != nil {
+			t.Fatal(err)
+		}
+		policy.Clock = func() (time.Time, error) { return time.Unix(int64(now), 0), nil }
+	}
+	return format.NewTrust(policy)
+}
+
+func writeVectors(t *testing.T, made map[string]vectors.Vector) {
 	t.Helper()
 	old, err := filepath.Glob(filepath.Join(vectorDir, "*.txt"))
 	if err != nil {
@@ -154,20 +139,46 @@ func writeVectors(t *testing.T, made map[string]vector) {
 		}
 	}
 	for name, v := range made {
-		if err := os.WriteFile(filepath.Join(vectorDir, name+".txt"), v.marshal(), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(vectorDir, name+".txt"), v.Marshal(), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-// The worked example in the specification is a vector.
+// The worked example in the specification is a vector. With -update its bytes
+// are written again; the prose round them is for people.
 func TestWorkedExample(t *testing.T) {
-	spec, err := os.ReadFile("../specs/bundle.md")
+	const path = "../specs/bundle.md"
+	spec, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	v := parseVector(t, filepath.Join(vectorDir, "valid-one-payload.txt"))
-	if dump := hex.Dump(v.data); !strings.Contains(string(spec), "```\n"+dump+"```\n") {
-		t.Errorf("the specification does not have\n%s", dump)
+	dump := "```\n" + hex.Dump(v.Data) + "```\n"
+	if *update {
+		at := bytes.LastIndex(spec, []byte("```\n00000000 "))
+		if err := os.WriteFile(path, append(spec[:at:at], dump...), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if !strings.HasSuffix(string(spec), dump) {
+		t.Errorf("the specification does not end with\n%s", dump)
+	}
+}
+
+// What the package embeds is what is on disk, and enough of it.
+func TestEmbeddedVectors(t *testing.T) {
+	all, err := vectors.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < 80 {
+		t.Errorf("%d vectors", len(all))
+	}
+	for _, v := range all {
+		if disk := parseVector(t, filepath.Join(vectorDir, v.Name+".txt")); !reflect.DeepEqual(disk, v) {
+			t.Errorf("%s: embedded and on disk differ", v.Name)
+		}
 	}
 }
