@@ -334,7 +334,7 @@ func TestStraddle(t *testing.T) {
 			f := build(t, Recipe{
 				Source:  "hammer",
 				Link:    []string{"-Wl,--section-start=straddle=" + fmt.Sprintf("%#x", 0x4ff000-on), "-no-pie"},
-				Compile: []string{"-fno-pie", `-DSECTION="straddle"`, "-falign-functions=1"},
+				Compile: []string{"-fno-pie", `-DSECTION="straddle"`, "-falign-functions=1", "-falign-jumps=1", "-falign-loops=1", "-falign-labels=1"},
 			})
 			if at := int(tableOf(t, f).Functions[0].Addr); at%4096 != 4096-on {
 				t.Fatalf("work is at %#x", at)
