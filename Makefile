@@ -49,8 +49,10 @@ check: ## gofmt and go vet
 .PHONY: test
 test: setup build check ## all tests; those of the applier need root and ptrace
 	@.ci/check-ptrace
-	$(GO) test -count=1 $$($(GO) list ./... | grep -vxF -f <($(GO) list $(RACE)))
-	$(GO) test -count=1 -race $(RACE)
+	@status=0; \
+	$(GO) test -count=1 $$($(GO) list ./... | grep -vxF -f <($(GO) list $(RACE))) || status=$$?; \
+	$(GO) test -count=1 -race $(RACE) || status=$$?; \
+	exit $$status
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s)
