@@ -65,30 +65,36 @@ func (p *pairing) byName(orig, fixed *object) {
 	}
 }
 
-// bySection pairs what has no name and is alone in a section of its name.
+// bySection pairs what has no name: where both objects have as many sections of
+// a name, and these as many atoms, the same one is at the same place.
 func (p *pairing) bySection(orig, fixed *object) {
-	alone := func(o *object) map[string]*atom {
-		m := map[string]*atom{}
-		for _, sec := range o.sections {
-			if sec == nil || len(sec.atoms) != 1 || len(sec.atoms[0].symbols) > 0 {
+	os, fs := sectionsByName(orig), sectionsByName(fixed)
+	for _, name := range sortedKeys(fs) {
+		if len(os[name]) != len(fs[name]) {
+			continue
+		}
+		for i, sec := range fs[name] {
+			other := os[name][i]
+			if len(other.atoms) != len(sec.atoms) {
 				continue
 			}
-			if k := sec.atoms[0].kind; k == kindVariable || k == kindStartup || k == kindCode {
-				if _, twice := m[sec.name]; twice {
-					m[sec.name] = nil
-				} else {
-					m[sec.name] = sec.atoms[0]
+			for j, f := range sec.atoms {
+				if o := other.atoms[j]; len(o.symbols)+len(f.symbols) == 0 && o.kind == f.kind && !anonymous(f) {
+					p.pair(o, f)
 				}
 			}
 		}
-		return m
 	}
-	os := alone(orig)
-	for name, f := range alone(fixed) {
-		if o := os[name]; o != nil && f != nil && o.kind == f.kind {
-			p.pair(o, f)
+}
+
+func sectionsByName(o *object) map[string][]*section {
+	m := map[string][]*section{}
+	for _, sec := range o.sections {
+		if sec != nil {
+			m[sec.name] = append(m[sec.name], sec)
 		}
 	}
+	return m
 }
 
 // clones pairs functions like foo.constprop.3 that are left, where exactly one

@@ -18,8 +18,8 @@ type dynamic struct {
 	symbolic bool
 	symbols  []dynSymbol
 	named    map[string]*dynSymbol
-	words    map[arch.Addr]dynReloc // by place
-	slots    map[string]arch.Addr   // a GOT slot of each imported or exported name
+	words    map[arch.Addr]dynReloc  // by place
+	slots    map[string]arch.Addr    // a GOT slot of each imported or exported name
 	stubs    map[arch.Addr]arch.Addr // PLT entries: the slot that they jump through
 }
 

@@ -55,8 +55,7 @@ func diff(c *cli.Context) error {
 		}
 	}
 	if len(c.StringSlice("image")) == 0 {
-		_, err := ui.Required(c, "image")
-		return err
+		return ui.Hint(ui.Usagef("--image is missing"), "see "+program+" diff --help")
 	}
 	opts, err := diffOptions(c)
 	if err != nil {
