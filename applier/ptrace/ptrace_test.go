@@ -248,11 +248,14 @@ func TestStopped(t *testing.T) {
 	victim.Lock(t)
 	parent := victim.Start(t, victim.Build(t, "parent.c"), program(t), "spin")
 	w := &watch{Process: parent}
-	if _, err := fmt.Sscanf(parent.Line(), "%d", &w.PID); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := fmt.Sscanf(parent.Line(), "%x", &w.progress); err != nil {
-		t.Fatal(err)
+	for range 2 { // parent and child print, in any order
+		line := parent.Line()
+		if n, _ := fmt.Sscanf(line, "child %d", &w.PID); n == 1 {
+			continue
+		}
+		if _, err := fmt.Sscanf(line, "%x", &w.progress); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
 	}
 	var err error
 	if w.mem, err = ptrace.OpenMemory(w.PID); err != nil {

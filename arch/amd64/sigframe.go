@@ -37,14 +37,30 @@ var contextRegs = [...]int{
 // The XSAVE area in its standard format (Intel SDM vol. 1, chapter 13), with
 // the kernel's own struct _fpx_sw_bytes in the bytes that the hardware leaves.
 const (
-	xstateSW       = 464 // _fpx_sw_bytes; in a ptrace set: the enabled features
-	xstateHeader   = 512 // XSTATE_BV
-	xstateMin      = 576
-	xstateBeforeAM = 2696 // end of PKRU, what lies before the AMX tiles
-	featuresAMX    = 3 << 17
-	magic1         = 0x46505853
-	magic2         = 0x46505845
+	xstateSW     = 464 // _fpx_sw_bytes; in a ptrace set: the enabled features
+	xstateHeader = 512 // XSTATE_BV
+	xstateMin    = 576
+	featuresAMX  = 3 << 17 // tile configuration and tiles
+	magic1       = 0x46505853
+	magic2       = 0x46505845
 )
+
+// xstateEnds are the ends of the user features' parts, by feature number, on the
+// CPUs that have AMX. Those not listed here are of no size or the supervisor's.
+var xstateEnds = map[int]int{2: 832, 3: 1024, 4: 1088, 5: 1152, 6: 1664, 7: 2688, 9: 2696, 19: 1088}
+
+// withoutAMX is the size of the state of a thread that never asked for AMX. It
+// has no room for the tiles, and the kernel takes nothing but the SSE state from
+// a frame that is larger than the thread's own state.
+func withoutAMX(features uint64) int {
+	size := xstateMin
+	for n, end := range xstateEnds {
+		if features>>n&1 != 0 {
+			size = max(size, end)
+		}
+	}
+	return size
+}
 
 var sigFrame = arch.SigFrame{
 	FPRegset: 0x202, // NT_X86_XSTATE
@@ -59,10 +75,9 @@ func buildSigFrame(top arch.Addr, set, fp []byte, mask uint64, restorer arch.Add
 		return nil, 0, fmt.Errorf("signal frame: register sets of %d and %d bytes are too short", len(set), len(fp))
 	}
 	features := le.Uint64(fp[xstateSW:])
-	if used := le.Uint64(fp[xstateHeader:]); len(fp) > xstateBeforeAM && used&featuresAMX == 0 {
-		// A thread that never asked for AMX has no room for its tiles, and the
-		// kernel refuses a frame that is larger than the thread's own state.
-		fp, features = fp[:xstateBeforeAM], features&^featuresAMX
+	if used := le.Uint64(fp[xstateHeader:]); features&featuresAMX != 0 && used&featuresAMX == 0 {
+		features &^= featuresAMX
+		fp = fp[:min(len(fp), withoutAMX(features))]
 	}
 
 	fpAt := (top - arch.Addr(len(fp)+4)) &^ 63

@@ -2,7 +2,9 @@
 //
 // Runs a program and prints what it is told of it.
 
+#include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,10 +14,11 @@ int main(int argc, char **argv)
 	setbuf(stdout, NULL);
 	pid_t child = fork();
 	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		execv(argv[1], argv + 1);
 		return 127;
 	}
-	printf("%d\n", child);
+	printf("child %d\n", child);
 	for (int status;;) {
 		if (waitpid(child, &status, WUNTRACED | WCONTINUED) != child) break;
 		if (WIFSTOPPED(status)) puts("stopped");
