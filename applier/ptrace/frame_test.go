@@ -229,8 +229,11 @@ func start(t testing.TB, path, what string) *watch {
 	if _, err := fmt.Sscanf(w.Line(), "%x %x", &w.progress, &w.handled); err != nil {
 		t.Fatal(err)
 	}
-	var err error
-	if w.mem, err = ptrace.OpenMemory(w.PID); err != nil {
+	live, err := proc.LiveThread(w.PID) // the main thread may end
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.mem, err = ptrace.OpenMemory(live); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.mem.Close() })

@@ -158,7 +158,10 @@ func TestMainThreadEnded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stopNow(t, th)
+	if stop := stopNow(t, th); stop.Kind != ptrace.TrapStop {
+		how, _ := w.Ended()
+		t.Fatalf("%+v %s", stop, how)
+	}
 	mem, err := ptrace.OpenMemory(tid)
 	if err != nil {
 		t.Fatal(err)
