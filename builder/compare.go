@@ -121,7 +121,7 @@ func (c *comparer) frames(o, f *atom) *Difference {
 	}
 	for i := range o.frames {
 		x, y := o.frames[i], f.frames[i]
-		if c.sameFrame(x, y) && c.content(x.cie, y.cie) == nil {
+		if c.sameFrame(x, y) && c.sameFrame(x.cie, y.cie) {
 			continue
 		}
 		return &Difference{0, "another unwind entry or exception table"}
@@ -129,23 +129,23 @@ func (c *comparer) frames(o, f *atom) *Difference {
 	return nil
 }
 
+// sameFrame compares two FDEs, or two CIEs, apart from where they are.
 func (c *comparer) sameFrame(x, y *atom) bool {
-	if x.size != y.size || len(x.refs) != len(y.refs) || !bytes.Equal(blank(x), blank(y)) {
+	if len(x.refs) != len(y.refs) || !bytes.Equal(frameContent(x), frameContent(y)) {
 		return false
 	}
 	for i := range x.refs {
-		if x.refs[i].off != pcBegin && c.refAt(x, y, i) != nil {
+		if (x.kind == kindCIE || x.refs[i].off != pcBegin) && c.refAt(x, y, i) != nil {
 			return false
 		}
 	}
 	return true
 }
 
-// blank returns an FDE's bytes without the link to its CIE.
-func blank(a *atom) []byte {
-	b := bytes.Clone(a.data)
-	clear(b[cieField : cieField+4])
-	return b
+// frameContent is an entry without its length, the link to its CIE and the
+// DW_CFA_nop that fill it up: the last of a section has more of them.
+func frameContent(a *atom) []byte {
+	return bytes.TrimRight(masked(a)[cieField+4:], "\x00")
 }
 
 // firstDifference compares bytes outside relocated fields.
