@@ -163,3 +163,19 @@ func TestReadPairs(t *testing.T) {
 		t.Error("a file that is not there was read")
 	}
 }
+
+// TestBorder: in a plain object, the end of one array is the start of the next
+// variable. Where that matters, nothing is guessed.
+func TestBorder(t *testing.T) {
+	flags := []string{"-O2", "-fPIE", "-fno-unroll-loops", "-fno-tree-vectorize"}
+	l := newLab(t, flags...)
+	_, files := l.diffed(l.simple("border"))
+	if got := functionNames(files[0]); !slices.Equal(got, []string{"sum"}) || !defines(files[0], "fresh") {
+		t.Errorf("changed %v", got)
+	}
+	plain := newLab(t, append(flags, "-fno-function-sections", "-fno-data-sections")...)
+	all := plain.refused(plain.simple("border"), CodeAmbiguous)
+	if !strings.Contains(all.Error(), "values") || !strings.Contains(all.Error(), "fresh") {
+		t.Errorf("%v", all)
+	}
+}
