@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package keys makes and reads the files of minisign keys: secret ones to sign
-// with, public ones to trust. It knows the files and how they have to be
-// guarded, not what is signed.
+// Package keys makes and reads the files of minisign keys, secret ones to sign
+// with and public ones to trust, and the directory that says whom a host trusts.
+// It knows the files and how they have to be guarded, not what is signed.
 package keys
 
 import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 
 	"aead.dev/minisign"
@@ -20,9 +25,6 @@ import (
 	"github.com/ulpatch/ulpatch/format"
 	"github.com/ulpatch/ulpatch/format/hint"
 )
-
-// DefaultTrust is the directory of the public keys that a host trusts.
-const DefaultTrust = "/etc/ulpatch/trust.d"
 
 // maxFile bounds a key file, in bytes.
 const maxFile = 4096
@@ -36,6 +38,49 @@ func Generate() (format.PrivateKey, error) {
 // Public is the public half of a key.
 func Public(key format.PrivateKey) format.PublicKey {
 	return key.Public().(format.PublicKey) // of no other type, by minisign's contract
+}
+
+// Import makes minisign's form of an Ed25519 public key, 32 bytes, that was made
+// elsewhere.
+func Import(raw []byte, id uint64) (format.PublicKey, error) {
+	var key format.PublicKey
+	if len(raw) != ed25519.PublicKeySize {
+		return key, fmt.Errorf("a public key of %d bytes, not %d", len(raw), ed25519.PublicKeySize)
+	}
+	text := binary.LittleEndian.AppendUint64([]byte("Ed"), id)
+	return key, key.UnmarshalText([]byte(base64.StdEncoding.EncodeToString(append(text, raw...))))
+}
+
+// ReadForeign reads an Ed25519 public key in PEM (SubjectPublicKeyInfo), as
+// key-management services and openssl write it. Its ID is taken from a digest of
+// the key, so that it is the same each time.
+func ReadForeign(path string) (format.PublicKey, error) {
+	key, err := readForeign(path)
+	if err != nil {
+		return format.PublicKey{}, fmt.Errorf("public key: %w", named(path, err))
+	}
+	return key, nil
+}
+
+func readForeign(path string) (key format.PublicKey, err error) {
+	text, err := readText(path, func(fs.FileMode) error { return nil })
+	if err != nil {
+		return key, err
+	}
+	block, rest := pem.Decode([]byte(text))
+	if block == nil || block.Type != "PUBLIC KEY" || len(bytes.TrimSpace(rest)) > 0 {
+		return key, errors.New("not one PEM block PUBLIC KEY")
+	}
+	parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		return key, err
+	}
+	raw, ok := parsed.(ed25519.PublicKey)
+	if !ok {
+		return key, fmt.Errorf("%T, not an Ed25519 key", parsed)
+	}
+	id := sha256.Sum256(raw)
+	return Import(raw, binary.LittleEndian.Uint64(id[:8]))
 }
 
 // EncodeSecret is the content of a secret key file. With a password it is
@@ -66,13 +111,13 @@ func EncodePublic(key format.PublicKey) ([]byte, error) {
 func ReadSecret(path string, password func() (string, error)) (format.PrivateKey, error) {
 	key, err := readSecret(path, password)
 	if err != nil {
-		return format.PrivateKey{}, fmt.Errorf("secret key: %w", at(path, err))
+		return format.PrivateKey{}, fmt.Errorf("secret key: %w", named(path, err))
 	}
 	return key, nil
 }
 
 func readSecret(path string, password func() (string, error)) (format.PrivateKey, error) {
-	text, err := readFile(path, func(mode fs.FileMode) error {
+	text, err := readText(path, func(mode fs.FileMode) error {
 		if mode.Perm()&0o077 != 0 {
 			return hint.With(fmt.Errorf("others may read or write it (mode %04o)", mode.Perm()), "chmod 600 "+path)
 		}
@@ -102,65 +147,14 @@ func readSecret(path string, password func() (string, error)) (format.PrivateKey
 // ReadPublic reads a public key file.
 func ReadPublic(path string) (format.PublicKey, error) {
 	var key format.PublicKey
-	text, err := readFile(path, notForeign(path))
+	text, err := readText(path, notForeign(path))
 	if err == nil {
 		err = key.UnmarshalText([]byte(text))
 	}
 	if err != nil {
-		return format.PublicKey{}, fmt.Errorf("public key: %w", at(path, err))
+		return format.PublicKey{}, fmt.Errorf("public key: %w", named(path, err))
 	}
 	return key, nil
-}
-
-// LoadTrust reads the keys to trust: one public key file, or a directory of
-// *.pub. No key at all is an error.
-func LoadTrust(path string) (format.Trust, error) {
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return format.Trust{}, hint.With(fmt.Errorf("trust: %w", err), hintTrust)
-	}
-	if err != nil {
-		return format.Trust{}, fmt.Errorf("trust: %w", err)
-	}
-	files := []string{path}
-	if info.IsDir() {
-		if err := notForeign(path)(info.Mode()); err != nil {
-			return format.Trust{}, fmt.Errorf("trust: %s: %w", path, err)
-		}
-		if files, err = publicKeys(path); err != nil {
-			return format.Trust{}, fmt.Errorf("trust: %w", err)
-		}
-	}
-	if len(files) == 0 {
-		return format.Trust{}, hint.With(fmt.Errorf("trust: %s: no *.pub in it", path), hintTrust)
-	}
-	var trusted []format.PublicKey
-	for _, file := range files {
-		key, err := ReadPublic(file)
-		if err != nil {
-			return format.Trust{}, fmt.Errorf("trust: %w", err)
-		}
-		trusted = append(trusted, key)
-	}
-	return format.TrustKeys(trusted...), nil
-}
-
-const hintTrust = "copy the public key (.pub) of whom you trust to " + DefaultTrust + ", or name it with --trust"
-
-// publicKeys lists the *.pub of a directory, by name.
-func publicKeys(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	var files []string
-	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), ".pub") && !strings.HasPrefix(e.Name(), ".") {
-			files = append(files, filepath.Join(dir, e.Name()))
-		}
-	}
-	slices.Sort(files)
-	return files, nil
 }
 
 // notForeign wants that not everybody may change what we trust.
@@ -173,36 +167,41 @@ func notForeign(path string) func(fs.FileMode) error {
 	}
 }
 
-// readFile reads a small text file, whose mode check has approved, without the
-// white space around it.
-func readFile(path string, check func(fs.FileMode) error) (string, error) {
+// readText reads a key file without the white space around it.
+func readText(path string, check func(fs.FileMode) error) (string, error) {
+	data, err := readFile(path, maxFile, check)
+	return strings.TrimSpace(string(data)), err
+}
+
+// readFile reads a file of at most limit bytes, whose mode check has approved.
+func readFile(path string, limit int64, check func(fs.FileMode) error) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return "", errors.New("not a regular file")
+		return nil, errors.New("not a regular file")
 	}
 	if err := check(info.Mode()); err != nil {
-		return "", err
+		return nil, err
 	}
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	if len(text) > maxFile {
-		return "", fmt.Errorf("more than %d bytes: not a key", maxFile)
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("more than %d bytes", limit)
 	}
-	return strings.TrimSpace(string(text)), nil
+	return data, nil
 }
 
-// at puts the path before an error that does not have it.
-func at(path string, err error) error {
+// named puts the path before an error that does not have it.
+func named(path string, err error) error {
 	var has *fs.PathError
 	if errors.As(err, &has) {
 		return err

@@ -30,6 +30,9 @@ func decode(name string, data []byte, max int, allowed []string, v any) (*docume
 	if len(data) > max {
 		return nil, fmt.Errorf("%s: %d bytes, more than %d", name, len(data), max)
 	}
+	if err := checkShape(name, string(data)); err != nil {
+		return nil, err
+	}
 	meta, err := toml.Decode(string(data), v)
 	var parse toml.ParseError
 	if errors.As(err, &parse) {
@@ -49,6 +52,26 @@ func decode(name string, data []byte, max int, allowed []string, v any) (*docume
 		}
 	}
 	return d, nil
+}
+
+// The TOML library takes time and memory by the square of how deep keys and
+// inline tables are nested.
+const (
+	maxLine   = 1024 // bytes
+	maxInline = 256  // inline tables
+)
+
+func checkShape(name, text string) error {
+	n := 0
+	for line := range strings.Lines(text) {
+		if n++; len(line) > maxLine {
+			return fmt.Errorf("%s:%d: a line of %d bytes, more than %d", name, n, len(line), maxLine)
+		}
+	}
+	if inline := strings.Count(text, "{"); inline > maxInline {
+		return fmt.Errorf("%s: %d inline tables, more than %d", name, inline, maxInline)
+	}
+	return nil
 }
 
 // errorf is an error in the line of a key, or of the nearest that encloses it.

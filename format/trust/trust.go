@@ -18,7 +18,7 @@ import (
 // Limits of the texts, in bytes.
 const (
 	MaxPolicy = 64 << 10
-	MaxList   = 1 << 20
+	MaxList   = 256 << 10
 )
 
 // Policy is what a policy file says.

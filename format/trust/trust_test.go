@@ -129,9 +129,14 @@ func TestPolicyFaults(t *testing.T) {
 		{"revokes = false", "revokes = 0", `p:11: `},
 		{`[keys."release 2"]`, `[keys."release 2"]` + "\n" + `more = 1`, `p:14: unknown key "keys.\"release 2\".more"`},
 		{`[keys."release 2"]`, `[keys.ci]`, `p:13: `},
+		{`["nginx", `, `["` + strings.Repeat("x", 1024) + `", `, `p:8: a line of `},
+		{`ids = []`, strings.Repeat("{\n", 257), `p: 257 inline tables, more than 256`},
 	})
 	if err := parse(bytes.Repeat([]byte("#"), MaxPolicy+1)); err == nil {
 		t.Error("a policy that is too large")
+	}
+	if p, err := ParsePolicy("p", []byte(`keys = { ci = { revokes = false } }`)); err != nil || p.Keys["ci"].Revokes {
+		t.Errorf("inline tables: %v, %v", p, err)
 	}
 	if err := parse([]byte("threshold = 1 \xff")); err == nil {
 		t.Error("not UTF-8")
