@@ -50,6 +50,10 @@ type SigFrame struct {
 	// RedZone is the number of bytes below the stack pointer that belong to the
 	// thread.
 	RedZone uint64
+	// Saved are the offsets from the stack pointer, at the start of a restorer,
+	// of the interrupted thread's registers, by DWARF number; -1 where one is not
+	// there.
+	Saved []int
 	// Build returns the bytes of a frame that ends at or below top, and the
 	// address of the first of them. Where the thread continues at a system-call
 	// gadget with that address as its stack pointer, the gadget returns to

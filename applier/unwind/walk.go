@@ -3,12 +3,11 @@
 package unwind
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"sort"
-
-	"github.com/go-delve/delve/pkg/dwarf/op"
 
 	"github.com/ulpatch/ulpatch/applier/module"
 	"github.com/ulpatch/ulpatch/arch"
@@ -34,19 +33,22 @@ func (f Frame) Lookup() arch.Addr {
 	return f.PC - 1
 }
 
-// Unwinder walks the stacks of one process.
+// Unwinder walks the stacks of one process, one at a time.
 type Unwinder struct {
 	arch   *arch.Arch
 	tables []*Table
 	mem    module.Memory
 	rows   map[arch.Addr]*row // by Frame.Lookup
+	state  state
 }
 
 // New makes an unwinder from the tables of all code that is known.
 func New(a *arch.Arch, mem module.Memory, tables []*Table) *Unwinder {
 	sorted := append([]*Table(nil), tables...)
 	sort.Slice(sorted, func(i, j int) bool { return sorted[i].Start < sorted[j].Start })
-	return &Unwinder{a, sorted, mem, map[arch.Addr]*row{}}
+	u := &Unwinder{arch: a, tables: sorted, mem: mem, rows: map[arch.Addr]*row{}}
+	u.state.u, u.state.stack.mem = u, mem
+	return u
 }
 
 // ErrTruncated: the walk ended before the outermost frame.
@@ -59,12 +61,13 @@ const maxFrames = 100_000
 // Where the walk ends early, the error wraps ErrTruncated and names the place,
 // and rest is the address on the stack from which on nothing is known.
 func (u *Unwinder) Walk(regs []byte, visit func(Frame) bool) (rest arch.Addr, err error) {
-	s := state{u: u, stack: stack{mem: u.mem}}
+	s := &u.state
+	s.stack.data = nil // it is another stack, or it has changed
 	s.load(u.arch, regs)
 	exact := true
 	for range maxFrames {
 		f := Frame{PC: s.pc, Exact: exact}
-		r, err := u.row(f.Lookup())
+		r, err := u.row(f)
 		if err != nil {
 			visit(f)
 			return s.sp(), fmt.Errorf("%w: at %#x: %w", ErrTruncated, uint64(f.PC), err)
@@ -94,30 +97,66 @@ func (u *Unwinder) Walk(regs []byte, visit func(Frame) bool) (rest arch.Addr, er
 	return s.sp(), fmt.Errorf("%w: more than %d frames", ErrTruncated, maxFrames)
 }
 
-// row finds the row for an address, and remembers it.
-func (u *Unwinder) row(at arch.Addr) (*row, error) {
+// row finds the row for a frame, and remembers it.
+func (u *Unwinder) row(f Frame) (*row, error) {
+	at := f.Lookup()
 	if r, ok := u.rows[at]; ok {
 		return r, nil
 	}
+	r, err := u.find(at)
+	if err != nil || !r.signal {
+		// Found by the byte before it, such code may seem to be of the function
+		// that stands there.
+		if returns := u.sigreturn(f); returns != nil {
+			r, err = returns, nil
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	u.rows[at] = r
+	return r, nil
+}
+
+func (u *Unwinder) find(at arch.Addr) (*row, error) {
 	i := sort.Search(len(u.tables), func(i int) bool { return u.tables[i].Start > at })
 	for i--; i >= 0; i-- {
 		if t := u.tables[i]; at < t.End {
-			r, err := t.find(at, len(u.arch.Regs.DWARF))
-			if err != nil {
-				return nil, err
-			}
-			u.rows[at] = r
-			return r, nil
+			return t.find(at, len(u.arch.Regs.DWARF))
 		}
 	}
 	return nil, errNoInfo
+}
+
+// sigreturn makes a row for code that returns from a signal handler, which some
+// C libraries (musl) do not describe. It returns nil for any other code.
+func (u *Unwinder) sigreturn(f Frame) *row {
+	for _, pattern := range u.arch.Syscall.Restorers {
+		before := 0
+		if f.Exact {
+			before = len(pattern) - 1 // it may be in the midst of it
+		}
+		code := make([]byte, before+len(pattern))
+		if u.mem.Read(f.PC-arch.Addr(before), code) != nil || !bytes.Contains(code, pattern) {
+			continue
+		}
+		r := &row{cfaReg: uint8(u.arch.Regs.DWARFSP), returns: atCFA, signal: true}
+		for reg, off := range u.arch.SigFrame.Saved {
+			if off >= 0 {
+				r.rules = append(r.rules, rule{kind: atCFA, reg: uint8(reg), offset: int64(off)})
+			}
+		}
+		return r
+	}
+	return nil
 }
 
 // state is the registers of one frame.
 type state struct {
 	u     *Unwinder
 	pc    arch.Addr
-	regs  [64]uint64 // by DWARF number
+	regs  [maxColumns]uint64 // by DWARF number
+	next  [maxColumns]uint64
 	stack stack
 }
 
@@ -140,15 +179,24 @@ func (s *state) cfa(r *row) (arch.Addr, error) {
 	return arch.Addr(v), err
 }
 
+var errSameReturn = errors.New("its return address is not saved")
+
 // step replaces the registers by the caller's.
 func (s *state) step(r *row, cfa arch.Addr) (outermost bool, err error) {
-	ra := s.u.arch.Regs.DWARFRA
-	if r.rules[ra].kind == undefined {
+	regs := &s.u.arch.Regs
+	switch r.returns {
+	case undefined:
 		return true, nil
+	case same:
+		if !regs.RAInRegister {
+			return false, errSameReturn
+		}
 	}
-	next := s.regs
-	for n := range r.rules {
-		rule := &r.rules[n]
+	columns := len(regs.DWARF)
+	copy(s.next[:columns], s.regs[:columns])
+	s.next[regs.DWARFSP] = uint64(cfa)
+	for i := range r.rules {
+		rule := &r.rules[i]
 		at := cfa + arch.Addr(rule.offset)
 		switch rule.kind {
 		case atExpr, isExpr:
@@ -157,49 +205,24 @@ func (s *state) step(r *row, cfa arch.Addr) (outermost bool, err error) {
 				return false, err
 			}
 			if rule.kind == isExpr {
-				next[n] = v
+				s.next[rule.reg] = v
 				continue
 			}
 			at = arch.Addr(v)
 			fallthrough
 		case atCFA:
-			if next[n], err = s.stack.word(at); err != nil {
+			if s.next[rule.reg], err = s.stack.word(at); err != nil {
 				return false, err
 			}
 		case isCFA:
-			next[n] = uint64(at)
+			s.next[rule.reg] = uint64(at)
 		case register:
-			next[n] = s.regs[rule.reg]
+			s.next[rule.reg] = s.regs[rule.from]
 		}
 	}
-	if sp := s.u.arch.Regs.DWARFSP; r.rules[sp].kind == same {
-		next[sp] = uint64(cfa)
-	}
-	s.regs = next
-	s.pc = arch.Addr(next[ra])
+	copy(s.regs[:columns], s.next[:columns])
+	s.pc = arch.Addr(s.regs[regs.DWARFRA])
 	return s.pc == 0, nil
-}
-
-// eval runs a DWARF expression, with the CFA on its stack where one is given.
-func (s *state) eval(expr []byte, cfa *arch.Addr) (uint64, error) {
-	regs := make([]*op.DwarfRegister, len(s.u.arch.Regs.DWARF))
-	for n := range regs {
-		regs[n] = op.DwarfRegisterFromUint64(s.regs[n])
-	}
-	if ra := s.u.arch.Regs; !ra.RAInRegister {
-		regs[ra.DWARFRA] = op.DwarfRegisterFromUint64(uint64(s.pc))
-	}
-	if cfa != nil {
-		push := make([]byte, 9, 9+len(expr))
-		push[0] = byte(op.DW_OP_const8u)
-		binary.LittleEndian.PutUint64(push[1:], uint64(*cfa))
-		expr = append(push, expr...)
-	}
-	set := op.NewDwarfRegisters(0, regs, binary.LittleEndian, 0, 0, 0, 0)
-	v, _, err := op.ExecuteStackProgram(*set, expr, 8, func(p []byte, addr uint64) (int, error) {
-		return len(p), s.u.mem.Read(arch.Addr(addr), p)
-	})
-	return uint64(v), err
 }
 
 // stack reads words of a stack, many at a time.
@@ -210,19 +233,15 @@ type stack struct {
 	buf  [stackChunk]byte
 }
 
-const stackChunk = 1024
+// stackChunk is a page: some tens of frames.
+const stackChunk = 4096
 
 func (s *stack) word(addr arch.Addr) (uint64, error) {
 	if off := uint64(addr - s.at); len(s.data) >= 8 && off <= uint64(len(s.data)-8) {
 		return binary.LittleEndian.Uint64(s.data[off:]), nil
 	}
 	// A chunk that ends with its page is all mapped or not at all.
-	const page = 4096
-	n := min(stackChunk, page-uint64(addr)%page)
-	if n < 8 {
-		n = 8
-	}
-	s.data = s.buf[:n]
+	s.data = s.buf[:max(stackChunk-uint64(addr)%stackChunk, 8)]
 	if err := s.mem.Read(addr, s.data); err != nil {
 		s.data = nil
 		return 0, err

@@ -5,6 +5,7 @@ package amd64
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/ulpatch/ulpatch/arch"
 )
@@ -66,7 +67,17 @@ var sigFrame = arch.SigFrame{
 	FPRegset: 0x202, // NT_X86_XSTATE
 	FPSize:   16384,
 	RedZone:  128,
+	Saved:    savedRegs(),
 	Build:    buildSigFrame,
+}
+
+// savedRegs counts from struct ucontext: the return address before it is gone.
+func savedRegs() []int {
+	saved := make([]int, len(regs.DWARF))
+	for dwarf, reg := range regs.DWARF {
+		saved[dwarf] = frameContext + 8*slices.Index(contextRegs[:], reg) - (framePretcode + 8)
+	}
+	return saved
 }
 
 func buildSigFrame(top arch.Addr, set, fp []byte, mask uint64, restorer arch.Addr) ([]byte, arch.Addr, error) {
