@@ -69,6 +69,38 @@ func FuzzManifest(f *testing.F) {
 	})
 }
 
+// FuzzSignature: a signature or an error, and what is accepted is written back to
+// the same bytes; of a whole block too. None is valid for what it was not made
+// for.
+func FuzzSignature(f *testing.F) {
+	_, _, unsigned := sample(f)
+	key := seeded(f, 1)
+	block := sign1(f, unsigned, key)[len(unsigned):]
+	f.Add(block[8:])
+	f.Add(block)
+	f.Add(sign1(f, unsigned, key, seeded(f, 2))[len(unsigned):])
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if s, err := parseSignature(data); err == nil {
+			if again, err := s.MarshalText(); err != nil || !bytes.Equal(again, data) {
+				t.Fatalf("accepted, and written back in another way (%v)", err)
+			}
+			if _, err := TrustKeys(public(key)).verify(bytes.NewReader([]byte("else")), [][]byte{data}); layer(t, err) != ErrSignature {
+				t.Fatal(err)
+			}
+		}
+		texts, err := parseSignatures(data)
+		if err != nil {
+			if layer(t, err) != ErrEnvelope {
+				t.Fatal(err)
+			}
+			return
+		}
+		if again := appendSignatures(nil, texts); !bytes.Equal(again, data) {
+			t.Fatal("a block is written back in another way")
+		}
+	})
+}
+
 // FuzzTable: a table or an error, and what is accepted is written back to the
 // same bytes.
 func FuzzTable(f *testing.F) {

@@ -179,22 +179,26 @@ func (e *envelope) frames(r io.ReaderAt, m Manifest) frames {
 }
 
 func (f frames) payload(i int) ([]byte, error) {
+	_, data, err := f.read(i)
+	return data, err
+}
+
+// read is the frame of a payload, and the payload.
+func (f frames) read(i int) (frame, data []byte, err error) {
 	info := f.infos[i]
-	frame, err := readAt(f.r, f.start[i], info.PackedSize)
-	if err != nil {
-		return nil, err
+	if frame, err = readAt(f.r, f.start[i], info.PackedSize); err != nil {
+		return nil, nil, err
 	}
 	if digest(frame) != info.PackedDigest {
-		return nil, fmt.Errorf("%w: %s: packed_digest differs", ErrDecompress, info.Image.Name)
+		return nil, nil, fmt.Errorf("%w: %s: packed_digest differs", ErrDecompress, info.Image.Name)
 	}
-	data, err := unpack(frame, info.Size)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrDecompress, info.Image.Name, err)
+	if data, err = unpack(frame, info.Size); err != nil {
+		return nil, nil, fmt.Errorf("%w: %s: %w", ErrDecompress, info.Image.Name, err)
 	}
 	if digest(data) != info.Digest {
-		return nil, fmt.Errorf("%w: %s: digest differs", ErrDecompress, info.Image.Name)
+		return nil, nil, fmt.Errorf("%w: %s: digest differs", ErrDecompress, info.Image.Name)
 	}
-	return data, nil
+	return frame, data, nil
 }
 
 var errShrank = fmt.Errorf("%w: the file became shorter while it was read", ErrEnvelope)

@@ -156,10 +156,15 @@ func (t Trust) find(id uint64, valid func(PublicKey) bool) (key *TrustedKey, kno
 	return nil, known
 }
 
-// sign makes the text of a signature over message. It is verified at once, for
-// a key file may hold halves that do not belong together.
+// sign makes the text of a signature over message.
 func sign(key PrivateKey, message []byte, comment string) ([]byte, error) {
-	r := minisign.NewReader(bytes.NewReader(message))
+	return signStream(key, bytes.NewReader(message), comment)
+}
+
+// signStream signs what it reads to its end. The signature is verified at once,
+// for a key file may hold halves that do not belong together.
+func signStream(key PrivateKey, message io.Reader, comment string) ([]byte, error) {
+	r := minisign.NewReader(message)
 	if _, err := io.Copy(io.Discard, r); err != nil {
 		return nil, err
 	}

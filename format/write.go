@@ -69,11 +69,10 @@ func Sign(bundle []byte, keys ...PrivateKey) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
-	comment := fmt.Sprintf("ulpatch bundle %s version %d", u.Manifest.ID, u.Manifest.Version)
 	signed := bundle[:u.SignedSize()]
 	texts := u.signatures
 	for _, key := range keys {
-		text, err := sign(key, signed, comment)
+		text, err := sign(key, signed, u.Comment())
 		if err != nil {
 			return nil, fmt.Errorf("sign: %w", err)
 		}
