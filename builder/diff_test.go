@@ -22,7 +22,7 @@ func TestChanges(t *testing.T) {
 		lacks   string // symbols that it must not define
 	}{
 		{fixture: "body", changed: "parse", binds: "helper puts strlen total"},
-		{fixture: "additions", changed: "main parse", brings: "checked seen depth note calls.0", binds: "helper puts strlen total"},
+		{fixture: "additions", changed: "parse", brings: "checked seen depth note calls.0", binds: "helper puts strlen total"},
 		{fixture: "import", changed: "parse", binds: "helper puts strlen strspn total"},
 		{fixture: "string", changed: "parse", binds: "helper puts strlen total"},
 		{fixture: "line", changed: "above checks main", binds: "fail silent"},
@@ -303,7 +303,7 @@ func TestTwoUnits(t *testing.T) {
 	opts := Options{ID: "test", Images: []ImageFile{l.image(l.link("program", a, b))}, Pairs: []ObjectPair{
 		l.pair("a.o", a, l.object("two-units/fixed")), l.pair("b.o", b, l.object("two-units/other_fixed"))}}
 	_, files := l.diffed(opts)
-	if got := functionNames(files[0]); !slices.Equal(got, []string{"high", "low", "main"}) {
+	if got := functionNames(files[0]); !slices.Equal(got, []string{"high", "low"}) {
 		t.Errorf("changed %v", got)
 	}
 	if !defines(files[0], "fresh") || !defines(files[0], "fresh_count") {

@@ -179,3 +179,89 @@ func TestBorder(t *testing.T) {
 		t.Errorf("%v", all)
 	}
 }
+
+// TestClonesByContent: a clone that got another number is still the same
+// function; one whose content differs as well is a new one.
+func TestClonesByContent(t *testing.T) {
+	l := newLab(t)
+	orig := l.object("clone/orig")
+	renamed := l.path("renamed.o")
+	l.run("objcopy", "--redefine-sym", "scale.constprop.0=scale.constprop.7", orig, renamed)
+	o, err := readObject("o", l.read(orig))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := readObject("f", l.read(renamed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := newUnit("clone.o", o, f, nil)
+	if len(u.changed) > 0 || u.pairs.toOrig[f.byName["scale.constprop.7"][0]] != o.byName["scale.constprop.0"][0] {
+		t.Errorf("changed %v", u.changed)
+	}
+}
+
+// TestFramesCount: a function whose unwind entry differs has changed.
+func TestFramesCount(t *testing.T) {
+	l := newLab(t)
+	path := l.object("body/orig")
+	orig, err := readObject("o", l.read(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fixed, err := readObject("f", l.read(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	frame := fixed.byName["parse"][0].frames[0]
+	frame.data = slices.Clone(frame.data)
+	frame.data[len(frame.data)-8] ^= 1
+	u := newUnit("body.o", orig, fixed, nil)
+	if len(u.changed) != 1 || u.changed[fixed.byName["parse"][0]] == nil {
+		t.Errorf("changed %v", u.changed)
+	}
+}
+
+// TestCommon: common symbols are variables side by side.
+func TestCommon(t *testing.T) {
+	l := newLab(t, "-O2", "-fcommon")
+	o, err := readObject("o", l.read(l.object("alias/orig")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := o.byName["cell"]; len(a) != 1 || a[0].size != 4 || a[0].kind != kindVariable {
+		t.Errorf("cell: %v", a)
+	}
+	opts := l.simple("alias")
+	_, files := l.diffed(opts)
+	findImport(t, files[0], "cell")
+}
+
+// TestNoRoomForAJump: what follows a short function is only taken for room if it
+// is padding.
+func TestNoRoomForAJump(t *testing.T) {
+	l := newLab(t)
+	path := l.link("program", l.object("padded/orig"))
+	m, err := readImage(path, l.section(path), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := m.named["nothing"][0].addr
+	code, err := m.read(at, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := withPadding(m, code, at, 5)
+	if err != nil || len(got) != 5 {
+		t.Fatalf("% x, %v", got, err)
+	}
+	// The bytes of a function with its symbol out of the way.
+	main := m.named["main"][0].addr
+	m.symbols = slices.DeleteFunc(m.symbols, func(s imageSymbol) bool { return s.addr > main && s.addr < main+16 })
+	if code, err = m.read(main, 1); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := withPadding(m, code, main, 5); err == nil {
+		t.Errorf("% x taken for padding", got)
+	}
+}
