@@ -38,10 +38,11 @@ func place(maps proc.Maps, m *module.Module, size uint64, reach uint64, stack ui
 	var bestGap arch.Addr
 	found := false
 	consider := func(at arch.Addr) {
-		gap := m.Start - at
+		gap := m.Start - (at + need)
 		if at > m.Start {
 			gap = at - m.End
 		}
+		gap >>= 20 // a MiB more or less is no choice
 		if !found || gap < bestGap {
 			best, bestGap, found = at, gap, true
 		}

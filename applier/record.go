@@ -186,15 +186,36 @@ func readRecord(m proc.Mapping, mem module.Memory) (*record, error) {
 	if err := json.Unmarshal(data, &r.recordBody); err != nil {
 		return nil, fmt.Errorf("%w: %w", errRecord, err)
 	}
-	if r.State < Staged || r.State > Replacing || r.Size > maxRecord*64 {
-		return nil, fmt.Errorf("%w: state %d, size %d", errRecord, r.State, r.Size)
-	}
-	for _, s := range r.Sites {
-		if len(s.Pristine) == 0 || len(s.Pristine) > maxJump || s.New >= r.Size || s.NewSize > r.Size-s.New {
-			return nil, fmt.Errorf("%w: site %q", errRecord, s.Name)
-		}
+	if err := r.check(); err != nil {
+		return nil, fmt.Errorf("%w: %w", errRecord, err)
 	}
 	return r, nil
+}
+
+// check makes sure of what others rely on: the memory that a record is read from
+// is the process's, and may say anything.
+func (r *record) check() error {
+	if r.State < Staged || r.State > Replacing || r.Size > maxRecord*64 {
+		return fmt.Errorf("state %d, size %d", r.State, r.Size)
+	}
+	for _, in := range []link.Region{r.Code, r.Unwind} {
+		if in.Offset > r.Size || in.Size > r.Size-in.Offset {
+			return fmt.Errorf("%d bytes at %#x of %#x", in.Size, in.Offset, r.Size)
+		}
+	}
+	texts := []string{r.ID, r.Image.Name, r.Image.BuildID}
+	for _, s := range r.Sites {
+		if len(s.Pristine) == 0 || len(s.Pristine) > maxJump || s.New >= r.Size || s.NewSize > r.Size-s.New {
+			return fmt.Errorf("site %q", s.Name)
+		}
+		texts = append(texts, s.Name)
+	}
+	for _, text := range texts { // which will be shown
+		if err := format.CheckText(text, format.MaxName); err != nil {
+			return fmt.Errorf("%q: %w", text, err)
+		}
+	}
+	return nil
 }
 
 const maxJump = 32 // bytes, of any CPU
