@@ -55,6 +55,28 @@ func (c *commit) verify(mem memory) error {
 	return nil
 }
 
+// touch writes to each page that the commit will write to what is there already,
+// so that the kernel makes the process's own copy of it before the stop.
+func (c *commit) touch(mem memory) error {
+	for _, e := range c.edits {
+		for _, at := range []arch.Addr{e.at, e.at + arch.Addr(len(e.old)) - 1} {
+			var b [1]byte
+			if err := mem.Read(at, b[:]); err != nil {
+				return err
+			}
+			if err := mem.Write(at, b[:]); err != nil {
+				return err
+			}
+		}
+	}
+	for _, t := range c.transitions {
+		if err := t.record.set(mem, t.record.State, t.record.Sequence); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // verify makes sure that the record is in memory where it was put or found.
 func (r *record) verify(mem module.Memory) error {
 	want := r.bytes()

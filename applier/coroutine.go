@@ -147,7 +147,7 @@ func (s *suspended) search(threads []*thread) error {
 	}
 	s.learnGuard(threads)
 	for _, h := range s.hits {
-		if s.isStale(h) {
+		if s.isStale(h) || !s.isFrame(h) {
 			continue
 		}
 		m, _ := s.maps.Find(h.at)
@@ -156,6 +156,15 @@ func (s *suspended) search(threads []*thread) error {
 			uint64(h.word), uint64(h.at), uint64(m.Start), uint64(m.End), m.Path)}}
 	}
 	return nil
+}
+
+// isFrame tells whether a hit could be a frame: whether the frame itself would
+// return to code. Words that were copied to other memory with the rest of an old
+// stack do not lie as a frame's would.
+func (s *suspended) isFrame(h hit) bool {
+	const word = 8
+	caller, ok := s.c.unwinder.Caller(h.word, h.at+word)
+	return !ok || caller == 0 || s.code.contains(caller)
 }
 
 // ownStacks is the memory of the stacks that threads are on, which have been

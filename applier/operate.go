@@ -149,6 +149,12 @@ func (o *operation) commit(c *commit, zones []zone) error {
 	check := newChecker(&o.p.view, o.p.mem, zones)
 	stacks := newSuspended(o.p, check)
 	defer stacks.close()
+	if err := c.verify(o.p.mem); err != nil {
+		return err
+	}
+	// Some kernels let nobody write here who is not attached. Then it costs a
+	// little time later.
+	_ = c.touch(o.p.mem)
 	wait := 2 * time.Millisecond
 	for {
 		o.result.Tries++

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,17 +17,36 @@ import (
 // garbage collector does not.
 func onOwnThread(f func() error) error {
 	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: so the thread ends
-		defer func() {
-			if r := recover(); r != nil {
-				done <- fmt.Errorf("internal error: %v\n%s", r, debug.Stack())
-			}
-		}()
-		defer debug.SetGCPercent(debug.SetGCPercent(-1))
-		done <- f()
+	var tid int
+	go ownThread(&tid, f, done)
+	err := <-done
+	// Whoever comes next must not find this one still tracing.
+	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(20 * time.Microsecond) {
+		if unix.Tgkill(unix.Getpid(), tid, 0) != nil {
+			break
+		}
+	}
+	return err
+}
+
+func ownThread(tid *int, f func() error, done chan<- error) {
+	runtime.LockOSThread() // and never unlocked: so the thread ends
+	if *tid = unix.Gettid(); *tid == unix.Getpid() {
+		// The main thread is the one that the runtime never ends. While it is
+		// locked here, another is found.
+		defer runtime.UnlockOSThread()
+		other := make(chan error)
+		go ownThread(tid, f, other)
+		done <- <-other
+		return
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			done <- fmt.Errorf("internal error: %v\n%s", r, debug.Stack())
+		}
 	}()
-	return <-done
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	done <- f()
 }
 
 // yield lets other threads have this CPU: those that we wait for, first of all.

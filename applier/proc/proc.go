@@ -43,9 +43,8 @@ func (id ID) Alive() bool {
 }
 
 type stat struct {
-	state   byte
-	threads int
-	start   uint64
+	state byte
+	start uint64
 }
 
 // readStat parses proc_pid_stat(5).
@@ -67,11 +66,7 @@ func readStat(path string) (stat, error) {
 	if err != nil {
 		return stat{}, fmt.Errorf("%s: start time: %w", path, err)
 	}
-	threads, err := strconv.Atoi(fields[17])
-	if err != nil {
-		return stat{}, fmt.Errorf("%s: threads: %w", path, err)
-	}
-	return stat{fields[0][0], threads, start}, nil
+	return stat{fields[0][0], start}, nil
 }
 
 func noProcess(err error) error {
@@ -96,11 +91,14 @@ func Threads(pid int) ([]int, error) {
 	return tids, nil
 }
 
-// ThreadCount is the number of threads of a process, which is cheaper to learn
-// than which they are.
+// ThreadCount is the number of threads of a process. It costs the same however
+// many they are, unlike to list them, or to read /proc/PID/stat.
 func ThreadCount(pid int) (int, error) {
-	stat, err := readStat(fmt.Sprintf("/proc/%d/stat", pid))
-	return stat.threads, err
+	var st unix.Stat_t
+	if err := unix.Stat(fmt.Sprintf("/proc/%d/task", pid), &st); err != nil {
+		return 0, fmt.Errorf("pid %d: %w", pid, noProcess(err))
+	}
+	return int(st.Nlink) - 2, nil // a directory for each, . and ..
 }
 
 // LiveThread finds a thread that has not ended: the main thread, or another one

@@ -10,6 +10,9 @@ import (
 	"github.com/ulpatch/ulpatch/format/payload"
 )
 
+// The main thread is the one OS thread that never ends; it is not for tests.
+func init() { runtime.LockOSThread() }
+
 func lockOSThread() { runtime.LockOSThread() }
 
 // tableOf is the table of a bundle's only payload.
