@@ -46,6 +46,12 @@ func (u *unit) trouble(about *atom, code Code, name, detail, hint string) *Refus
 	return &u.troubles[len(u.troubles)-1].refusal
 }
 
+// troubled says whether a code is noted for a name already: one function is
+// enough to show it.
+func (u *unit) troubled(code Code, name string) bool {
+	return slices.ContainsFunc(u.troubles, func(t trouble) bool { return t.refusal.Code == code && t.refusal.Name == name })
+}
+
 func (u *unit) compare(spec *Spec) {
 	c := newComparer(u.pairs)
 	for _, f := range u.fixed.atoms {
@@ -58,6 +64,10 @@ func (u *unit) compare(spec *Spec) {
 		case f.kind == kindCode:
 			if d != nil {
 				u.markChanged(f, d, spec)
+				if name, moved := c.shifted(o, f); moved != nil && !spec.excludes(f.name) && !u.troubled(CodeLayout, name) {
+					u.trouble(nil, CodeLayout, name, fmt.Sprintf("%s differs only in the offset of what it uses (%s): the layout seems to have changed", f.name, moved),
+						"a running process has its data at the old offsets; put new fields at the end, or allow the change by name if the function is meant to use another field")
+				}
 			}
 		case f.kind != o.kind:
 			u.trouble(o, CodeVariableKind, o.name, fmt.Sprintf("the %s becomes a %s", o.kind, f.kind), "")

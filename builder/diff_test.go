@@ -81,6 +81,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		{fixture: "initialiser", code: CodeDataInitialiser, name: "level"},
 		{fixture: "size", code: CodeVariableSize, name: "table"},
+		{fixture: "layout", code: CodeLayout, name: "state"},
 		{fixture: "kind", code: CodeVariableKind, name: "level"},
 		{fixture: "shared-constant", code: CodeSharedConstant, name: "primes"},
 		{fixture: "startup", code: CodeInitArray, name: ".init_array"},

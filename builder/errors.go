@@ -24,6 +24,7 @@ type Code string
 const (
 	CodeDataInitialiser  Code = "data-initialiser-changed"
 	CodeVariableSize     Code = "variable-size-changed"
+	CodeLayout           Code = "variable-layout-changed"
 	CodeVariableKind     Code = "variable-kind-changed"
 	CodeSharedConstant   Code = "shared-constant-changed"
 	CodeInitArray        Code = "init-array-changed"
@@ -49,6 +50,7 @@ const (
 var kinds = map[Code]error{
 	CodeDataInitialiser:  ErrUnsupportedChange,
 	CodeVariableSize:     ErrUnsupportedChange,
+	CodeLayout:           ErrUnsupportedChange,
 	CodeVariableKind:     ErrUnsupportedChange,
 	CodeSharedConstant:   ErrUnsupportedChange,
 	CodeInitArray:        ErrUnsupportedChange,
