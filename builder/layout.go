@@ -26,7 +26,7 @@ func (c *comparer) shifted(o, f *atom) (name string, d *Difference) {
 		}
 		moved := *y
 		moved.addend = x.addend
-		if x.off != y.off || x.typ != y.typ || !c.sameReferent(x, &moved) || !hasLayout(o, x) {
+		if x.off != y.off || x.typ != y.typ || x.addend == y.addend || !c.sameReferent(x, &moved) || !hasLayout(o, x) {
 			return "", nil
 		}
 		if d == nil {
