@@ -10,6 +10,8 @@ import (
 	"slices"
 
 	"aead.dev/minisign"
+
+	"github.com/ulpatch/ulpatch/format/hint"
 )
 
 // Encode writes a bundle without signatures: what signatures cover. payloads
@@ -93,6 +95,10 @@ func Attach(bundle, signature []byte, key PublicKey) ([]byte, error) {
 	var s minisign.Signature
 	if err := s.UnmarshalText(signature); err != nil {
 		return nil, fmt.Errorf("attach: %w: %w", ErrSignature, err)
+	}
+	if err := CheckText(s.TrustedComment, maxComment); err != nil {
+		err = fmt.Errorf("attach: %w: trusted comment: %w", ErrSignature, err)
+		return nil, hint.With(err, fmt.Sprintf("minisign -S -t %q sets it", u.Comment()))
 	}
 	s.UntrustedComment = untrustedComment
 	text, err := s.MarshalText()

@@ -5,8 +5,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/urfave/cli/v2"
 
@@ -18,7 +16,7 @@ import (
 
 // trustFlag is --trust; without it, fallback.
 func trustFlag(fallback string) cli.Flag {
-	return &cli.StringFlag{Name: "trust", Value: fallback, Usage: "public key `FILE`, or a directory of *.pub"}
+	return &cli.StringFlag{Name: "trust", Value: fallback, Usage: "public key `FILE`, or a directory of *.pub with a policy"}
 }
 
 // bundle is one that a command was given: verified, or else only to be shown.
@@ -28,53 +26,59 @@ type bundle struct {
 	signers    []format.Signer // empty where it was not verified
 	unverified *format.Unverified
 	payload    func(i int) (*payload.File, error)
-	file       io.ReaderAt
+	part       format.Part
+	file       *ui.Input
 }
 
 // openBundle opens a bundle for a function and closes it afterwards. With trust
 // "" it is not verified.
 func openBundle(path, trust string, use func(*bundle) error) error {
-	f, err := os.Open(path)
+	b, err := open(path, trust)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("not a regular file")
-	}
-	if err == nil {
-		err = readBundle(f, info.Size(), path, trust, use)
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+	defer b.file.Close()
+	if err := use(b); err != nil {
+		return fmt.Errorf("%s: %w", b.path, err)
 	}
 	return nil
 }
 
-func readBundle(f *os.File, size int64, path, trust string, use func(*bundle) error) error {
-	b := &bundle{path: path, file: f}
+// open opens a bundle, whose file has to be closed.
+func open(path, trust string) (*bundle, error) {
+	f, err := ui.OpenInput(path, format.MaxSize)
+	if err != nil {
+		return nil, err
+	}
+	b := &bundle{path: ui.Named(path), file: f}
+	if err := b.read(trust); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", b.path, err), f.Close())
+	}
+	return b, nil
+}
+
+func (b *bundle) read(trust string) error {
+	var verified *format.Bundle
 	if trust != "" {
-		keys, err := keys.LoadTrust(trust)
+		trusted, err := keys.LoadTrust(trust)
 		if err != nil {
 			return err
 		}
-		verified, err := format.Open(f, size, keys)
-		if err != nil {
+		if verified, err = format.Open(b.file, b.file.Size, trusted); err != nil {
 			return hintFor(err)
 		}
-		b.manifest, b.signers = verified.Manifest, verified.Signers
+		b.manifest, b.signers, b.part = verified.Manifest, verified.Signers, verified.Part(b.path)
 		b.payload = func(i int) (*payload.File, error) { return payload.FromBundle(verified, i) }
 	}
 	var err error
-	if b.unverified, err = format.OpenUnverified(f, size); err != nil {
+	if b.unverified, err = format.OpenUnverified(b.file, b.file.Size); err != nil {
 		return hintFor(err)
 	}
-	if trust == "" {
-		b.manifest = b.unverified.Manifest
+	if verified == nil {
+		b.manifest, b.part = b.unverified.Manifest, b.unverified.Part(b.path)
 		b.payload = func(i int) (*payload.File, error) { return payload.FromUnverified(b.unverified, i) }
 	}
-	return use(b)
+	return nil
 }
 
 func hintFor(err error) error {
@@ -82,7 +86,7 @@ func hintFor(err error) error {
 	case errors.Is(err, format.ErrVersion), errors.Is(err, format.ErrFeature):
 		return ui.Hint(err, "it was made by a newer version of ulpatch")
 	case errors.Is(err, format.ErrSignature):
-		return ui.Hint(err, "it was changed, or made by somebody whose key is not trusted")
+		return ui.Hint(err, "it was changed, or too few of those who signed it are trusted")
 	}
 	return err
 }

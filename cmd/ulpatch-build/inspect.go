@@ -109,6 +109,9 @@ func printInspection(w io.Writer, s inspection) {
 	if m.Description != "" {
 		fmt.Fprintf(w, "description  %s\n", m.Description)
 	}
+	if m.Expires != 0 {
+		fmt.Fprintf(w, "expires      %s\n", m.Expires)
+	}
 	if len(m.Replaces) > 0 {
 		fmt.Fprintf(w, "replaces     %s\n", strings.Join(m.Replaces, " "))
 	}

@@ -24,6 +24,7 @@ func keygenCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "o", Usage: "write `NAME`.key and NAME.pub"},
 			&cli.BoolFlag{Name: "no-password", Usage: "leave the secret key unencrypted"},
+			&cli.StringFlag{Name: "public", Usage: "write NAME.pub alone, of the Ed25519 public key in `FILE` (PEM), whose secret half is elsewhere"},
 		},
 		Action: keygen,
 	}
@@ -36,6 +37,9 @@ func keygen(c *cli.Context) error {
 	name, err := ui.Required(c, "o")
 	if err != nil {
 		return err
+	}
+	if foreign := c.String("public"); foreign != "" {
+		return importKey(c, foreign, name+".pub")
 	}
 	secretPath, publicPath := name+".key", name+".pub"
 	for _, path := range []string{secretPath, publicPath} {
@@ -58,6 +62,23 @@ func keygen(c *cli.Context) error {
 	}
 	fmt.Fprintf(c.App.Writer, "%s: keep it secret, sign with it\n%s: give it to those who shall trust key %s\n",
 		secretPath, publicPath, format.KeyID(key.ID()))
+	return nil
+}
+
+// importKey writes the public half of a key that is in an HSM or a KMS.
+func importKey(c *cli.Context, foreign, path string) error {
+	key, err := keys.ReadForeign(foreign)
+	if err != nil {
+		return err
+	}
+	text, err := keys.EncodePublic(key)
+	if err != nil {
+		return err
+	}
+	if err := ui.CreateFile(path, text, 0o644); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.App.Writer, "%s: give it to those who shall trust key %s\n", path, format.KeyID(key.ID()))
 	return nil
 }
 

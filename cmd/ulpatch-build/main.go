@@ -28,6 +28,10 @@ func commands() []*cli.Command {
 		inspectCommand(),
 		verifyCommand(),
 		extractCommand(),
+		mergeCommand(),
+		signCommand(),
+		digestCommand(),
+		attachCommand(),
 	}
 }
 

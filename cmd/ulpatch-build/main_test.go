@@ -3,8 +3,13 @@
 package main
 
 import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/x509"
 	"debug/elf"
+	"encoding/pem"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -29,6 +34,7 @@ func TestScripts(t *testing.T) {
 			"status": status,
 			"poke":   poke,
 			"only":   only,
+			"hsm":    hsm,
 		},
 	})
 }
@@ -75,17 +81,36 @@ func poke(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o644))
 }
 
-// makeBundle signs a bundle of one small payload: bundle OUT KEY...
+// makeBundle signs a bundle of one small payload: bundle [SETTING...] OUT
+// [KEY...]; settings are id=, version=, expires= and build=, a byte of the
+// build-id.
 func makeBundle(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 1 {
-		ts.Fatalf("usage: bundle OUT [KEY...]")
+	file := samplePayload()
+	m := format.Manifest{ID: "CVE-2024-0001", Version: 2, Description: "bounds check", Replaces: []string{"CVE-2023-9"}}
+	for len(args) > 0 && strings.Contains(args[0], "=") {
+		var err error
+		switch name, value, _ := strings.Cut(args[0], "="); name {
+		case "id":
+			m.ID = value
+		case "version":
+			m.Version, err = strconv.Atoi(value)
+		case "expires":
+			err = m.Expires.UnmarshalText([]byte(value))
+		case "build":
+			file.Table.Image.BuildID = strings.Repeat(value, 20)
+		default:
+			ts.Fatalf("unknown setting %s", name)
+		}
+		ts.Check(err)
+		args = args[1:]
 	}
-	data, err := payload.Encode(samplePayload())
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: bundle [SETTING...] OUT [KEY...]")
+	}
+	data, err := payload.Encode(file)
 	ts.Check(err)
-	bundle, err := format.Encode(format.Manifest{
-		ID: "CVE-2024-0001", Version: 2, Description: "bounds check", Replaces: []string{"CVE-2023-9"},
-		Payloads: []format.PayloadInfo{{Image: samplePayload().Table.Image}},
-	}, [][]byte{data})
+	m.Payloads = []format.PayloadInfo{{Image: file.Table.Image}}
+	bundle, err := format.Encode(m, [][]byte{data})
 	ts.Check(err)
 	for _, path := range args[1:] {
 		key, err := keys.ReadSecret(ts.MkAbs(path), nil)
@@ -94,6 +119,22 @@ func makeBundle(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), bundle, 0o644))
+}
+
+// hsm is a key that does not leave its place: hsm public OUT writes its public
+// half in PEM, hsm sign MESSAGE OUT an Ed25519 signature.
+func hsm(ts *testscript.TestScript, neg bool, args []string) {
+	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, ed25519.SeedSize))
+	switch {
+	case !neg && len(args) == 2 && args[0] == "public":
+		der, err := x509.MarshalPKIXPublicKey(key.Public())
+		ts.Check(err)
+		ts.Check(os.WriteFile(ts.MkAbs(args[1]), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), 0o644))
+	case !neg && len(args) == 3 && args[0] == "sign":
+		ts.Check(os.WriteFile(ts.MkAbs(args[2]), ed25519.Sign(key, []byte(ts.ReadFile(args[1]))), 0o644))
+	default:
+		ts.Fatalf("usage: hsm public OUT | hsm sign MESSAGE OUT")
+	}
 }
 
 func samplePayload() *payload.File {

@@ -16,7 +16,7 @@ func verifyCommand() *cli.Command {
 		Name:        "verify",
 		Usage:       "check a bundle as a host does before it applies it",
 		ArgsUsage:   "BUNDLE",
-		Description: "Envelope, signatures, sizes, payloads, in this order. Exit code 3: no valid\nsignature by a trusted key.",
+		Description: "Envelope, signatures, manifest, policy, payloads, in this order. Exit code 3: not\nsigned by enough trusted keys, or the policy forbids it. BUNDLE may be - for a pipe.",
 		Flags:       []cli.Flag{trustFlag(keys.DefaultTrust)},
 		Action: func(c *cli.Context) error {
 			args, err := ui.Args(c, "BUNDLE")
@@ -33,13 +33,14 @@ func verifyCommand() *cli.Command {
 }
 
 func verify(c *cli.Context, b *bundle) error {
-	for i := range b.manifest.Payloads {
-		if _, err := b.payload(i); err != nil {
-			return err
-		}
+	if err := b.checkPayloads(); err != nil {
+		return err
 	}
 	fmt.Fprintf(c.App.Writer, "%s: valid: %s version %d, %s\n",
 		b.path, b.manifest.ID, b.manifest.Version, count(len(b.manifest.Payloads), "payload"))
+	if b.manifest.Expires != 0 {
+		fmt.Fprintf(c.App.Writer, "expires at %s\n", b.manifest.Expires)
+	}
 	for _, s := range b.signers {
 		fmt.Fprintf(c.App.Writer, "signed by key %s: %s\n", s.KeyID, s.Comment)
 	}

@@ -63,9 +63,14 @@ func Args(c *cli.Context, names ...string) ([]string, error) {
 	return args, nil
 }
 
-// Required is the value of a string flag that has to be given.
+// Required is the value of a string flag that has to be given; of one that may
+// be repeated, the first.
 func Required(c *cli.Context, flag string) (string, error) {
-	if v := c.String(flag); v != "" {
+	if many, ok := c.Value(flag).(cli.StringSlice); ok {
+		if v := many.Value(); len(v) > 0 && v[0] != "" {
+			return v[0], nil
+		}
+	} else if v := c.String(flag); v != "" {
 		return v, nil
 	}
 	dashes := "--"

@@ -49,7 +49,7 @@ func Usagef(text string, args ...any) error {
 func Hint(err error, advice string) error { return hint.With(err, advice) }
 
 // CodeOf is the exit code for err: that of the outermost Exit, else Refused
-// for a signature, else Failed.
+// for a signature or a policy, else Failed.
 func CodeOf(err error) Code {
 	var c *coded
 	switch {
@@ -57,7 +57,7 @@ func CodeOf(err error) Code {
 		return Done
 	case errors.As(err, &c):
 		return c.code
-	case errors.Is(err, format.ErrSignature):
+	case errors.Is(err, format.ErrSignature), errors.Is(err, format.ErrPolicy):
 		return Refused
 	}
 	return Failed

@@ -328,3 +328,81 @@ func TestSignal(t *testing.T) {
 		t.Errorf("left behind: %q", got)
 	}
 }
+
+func TestOpenInput(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(path, []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in, err := OpenInput(path, 3) // the limit is for what is spooled
+	if err != nil || in.Size != 7 {
+		t.Fatalf("%v, %v", in, err)
+	}
+	in.Close()
+	if _, err := OpenInput("/dev/null", 3); err == nil || err.Error() != "/dev/null: not a regular file" {
+		t.Errorf("a device: %v", err)
+	}
+	t.Setenv("TMPDIR", t.TempDir())
+	in, err = spool(strings.NewReader("content"), 7)
+	if err != nil || in.Size != 7 {
+		t.Fatalf("%v, %v", in, err)
+	}
+	defer in.Close()
+	got := make([]byte, 4)
+	if _, err := in.ReadAt(got, 3); err != nil || string(got) != "tent" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := spool(strings.NewReader("contents"), 7); err == nil || err.Error() != "standard input: more than 7 bytes" {
+		t.Errorf("too much: %v", err)
+	}
+	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "missing"))
+	if _, err := spool(strings.NewReader(""), 7); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no directory: %v", err)
+	}
+}
+
+func TestWriteOutput(t *testing.T) {
+	var out bytes.Buffer
+	if err := WriteOutput(&results{w: &out}, "-", []byte("bytes")); err != nil || out.String() != "bytes" {
+		t.Errorf("%q, %v", out.String(), err)
+	}
+	path := filepath.Join(t.TempDir(), "f")
+	if err := WriteOutput(&out, path, []byte("file")); err != nil || content(t, path) != "file" {
+		t.Error(err)
+	}
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	if err := WriteOutput(full, "-", []byte("x")); err == nil {
+		t.Error("a full disk")
+	}
+}
+
+func TestRequired(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "--many is missing"}, {[]string{"--many", ""}, "--many is missing"}, {[]string{"--many", "x", "--many", "y"}, "x"},
+	} {
+		var got string
+		command := &cli.Command{Name: "c", Flags: []cli.Flag{&cli.StringSliceFlag{Name: "many"}}, Action: func(c *cli.Context) error {
+			v, err := Required(c, "many")
+			got = v
+			if err != nil {
+				got = err.Error()
+			}
+			return nil
+		}}
+		app := NewApp("p", "u", "v", "c", command)
+		app.Writer, app.ErrWriter = &bytes.Buffer{}, &bytes.Buffer{}
+		if code := Run(app, append([]string{"p", "c"}, c.args...)); code != Done || got != c.want {
+			t.Errorf("%q: %q, code %d", c.args, got, code)
+		}
+	}
+}
