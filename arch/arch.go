@@ -71,6 +71,9 @@ type Arch struct {
 	// holds when the stub runs. It changes no register that carries an
 	// argument. The error wraps ErrRange where the slot is out of reach.
 	Stub func(at, slot Addr) ([]byte, error)
+	// CallAddend is the addend of a relocation that calls or jumps to its symbol
+	// itself. With any other a stub cannot stand in for the symbol.
+	CallAddend int64
 	// TLSDescReturn is code for a TLS descriptor's resolver that returns the
 	// descriptor's argument: static TLS needs no more.
 	TLSDescReturn []byte

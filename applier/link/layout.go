@@ -38,6 +38,7 @@ type Layout struct {
 	file    *payload.File
 	section []int64 // offset of each section; -1 where it is not loaded
 	slots   map[slotKey]uint64
+	order   []slotKey // of slots
 	gotBase uint64
 	stubs   map[int]stub // by symbol
 	tlsdesc uint64       // offset of the descriptors' resolver
@@ -166,6 +167,7 @@ func (l *Layout) placeSlots() error {
 			size := slotBytes(how.Need)
 			if _, ok := l.slots[key]; !ok && size > 0 {
 				l.slots[key] = take(size)
+				l.order = append(l.order, key)
 			}
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/ulpatch/ulpatch/arch"
 	"github.com/ulpatch/ulpatch/format/payload"
@@ -100,7 +102,8 @@ func (k *linking) put(offset uint64, words ...uint64) {
 }
 
 func (k *linking) fillSlots() error {
-	for key, offset := range k.slots {
+	for _, key := range k.order {
+		offset := k.slots[key]
 		v, err := k.value(key.symbol)
 		if err == nil {
 			err = k.fillSlot(key.need, offset, v)
@@ -109,7 +112,8 @@ func (k *linking) fillSlots() error {
 			return fmt.Errorf("slot for %s: %w", k.symbolName(key.symbol), err)
 		}
 	}
-	for symbol, s := range k.stubs {
+	for _, symbol := range slices.Sorted(maps.Keys(k.stubs)) {
+		s := k.stubs[symbol]
 		v, err := k.value(symbol)
 		if err != nil {
 			return fmt.Errorf("stub for %s: %w", k.symbolName(symbol), err)
@@ -204,17 +208,22 @@ func (k *linking) apply(section int, rel payload.Reloc) error {
 	return how.Apply(place, o)
 }
 
+var errMidStub = errors.New("out of reach, and its addend does not lead to its start")
+
 // call reaches S directly where it can, and through the stub where not.
 func (k *linking) call(how arch.Howto, symbol int, v Value, place []byte, o arch.Operands) error {
+	direct := errNoAddress
 	if v.HasAddr {
-		err := how.Apply(place, o)
-		if err == nil || !errors.Is(err, arch.ErrRange) {
-			return err
+		if direct = how.Apply(place, o); direct == nil || !errors.Is(direct, arch.ErrRange) {
+			return direct
 		}
 	}
 	s, ok := k.stubs[symbol]
-	if !ok || (!v.HasAddr && v.Slot == 0) {
-		return errNoAddress
+	switch {
+	case !ok || (!v.HasAddr && v.Slot == 0):
+		return direct
+	case o.A != k.arch.CallAddend:
+		return errMidStub
 	}
 	o.S = k.at(s.code)
 	return how.Apply(place, o)

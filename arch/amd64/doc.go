@@ -60,6 +60,7 @@ var Arch = &arch.Arch{
 	Jump:          jump,
 	StubSize:      stubSize,
 	Stub:          stub,
+	CallAddend:    -4, // counted from the field, which ends the instruction
 	TLSDescReturn: tlsDescReturn,
 	TPOffset:      tpOffset,
 	Regs:          regs,
