@@ -4,9 +4,11 @@ package format_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -145,26 +147,42 @@ func writeVectors(t *testing.T, made map[string]vectors.Vector) {
 	}
 }
 
-// The worked example in the specification is a vector. With -update its bytes
-// are written again; the prose round them is for people.
+// The worked example, at the end of the specification, is a vector. With -update
+// it is written again.
 func TestWorkedExample(t *testing.T) {
 	const path = "../specs/bundle.md"
 	spec, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := parseVector(t, filepath.Join(vectorDir, "valid-one-payload.txt"))
-	dump := "```\n" + hex.Dump(v.Data) + "```\n"
+	example := workedExample(parseVector(t, filepath.Join(vectorDir, "valid-one-payload.txt")).Data)
 	if *update {
-		at := bytes.LastIndex(spec, []byte("```\n00000000 "))
-		if err := os.WriteFile(path, append(spec[:at:at], dump...), 0o644); err != nil {
+		at := bytes.Index(spec, []byte(example[:strings.IndexByte(example, '\n')+1]))
+		if err := os.WriteFile(path, append(spec[:at:at], example...), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	if !strings.HasSuffix(string(spec), dump) {
-		t.Errorf("the specification does not end with\n%s", dump)
+	if !strings.HasSuffix(string(spec), example) {
+		t.Errorf("the specification does not end with\n%s", example)
 	}
+}
+
+// workedExample explains a bundle of one payload, whose frame has a content size
+// of two bytes.
+func workedExample(data []byte) string {
+	le := binary.LittleEndian
+	manifest, frames := le.Uint64(data[16:]), le.Uint64(data[24:])
+	frame := format.HeaderSize + manifest
+	end := frame + frames
+	content := le.Uint16(data[frame+5:])
+	return fmt.Sprintf("## A worked example\n\n"+
+		"The vector `valid-one-payload`. The header: magic, version %d, flags %d, a manifest of %#x bytes, frames of %#x bytes. "+
+		"The manifest begins at %#x. The frame begins at %#x: `% x`, descriptor %#x (single segment, content size of two bytes), content size %#04x + 256 = %d. "+
+		"The signed bytes end at %#x. The block: %d signature of %#x bytes.\n\n```\n%s```\n",
+		le.Uint32(data[8:]), le.Uint32(data[12:]), manifest, frames,
+		format.HeaderSize, frame, data[frame:frame+4], data[frame+4], content, int(content)+256,
+		end, le.Uint32(data[end:]), le.Uint32(data[end+4:]), hex.Dump(data))
 }
 
 // What the package embeds is what is on disk, and enough of it.

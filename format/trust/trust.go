@@ -6,7 +6,6 @@
 package trust
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"path"
@@ -102,10 +101,10 @@ func ParsePolicy(name string, data []byte) (*Policy, error) {
 			name   string
 			values []string
 			check  func(string) error
-		}{{"ids", k.IDs, checkPattern}, {"images", k.Images, checkPattern}, {"build_ids", k.BuildIDs, checkBuildID}} {
+		}{{"ids", k.IDs, checkPattern}, {"images", k.Images, checkPattern}, {"build_ids", k.BuildIDs, format.CheckBuildID}} {
 			for _, value := range list.values {
 				if err := list.check(value); err != nil {
-					return nil, d.errorf(at+"."+list.name, "%s: %q: %w", list.name, value, err)
+					return nil, d.errorf(at+"."+list.name, "%s: %w", list.name, err)
 				}
 			}
 		}
@@ -127,16 +126,10 @@ func choice(word *string, first, second string) (bool, error) {
 
 func checkPattern(pattern string) error {
 	if pattern == "" {
-		return errors.New("empty")
+		return errors.New("an empty pattern")
 	}
-	_, err := path.Match(pattern, "")
-	return err
-}
-
-func checkBuildID(id string) error {
-	raw, err := hex.DecodeString(id)
-	if err != nil || len(raw) < 4 || len(raw) > 64 || hex.EncodeToString(raw) != id {
-		return errors.New("not 4 to 64 bytes in lower-case hexadecimal")
+	if _, err := path.Match(pattern, ""); err != nil {
+		return fmt.Errorf("%q: %w", pattern, err)
 	}
 	return nil
 }
