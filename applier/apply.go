@@ -126,7 +126,8 @@ func (o *operation) applyOnce(b *format.Bundle) (Stage, error) {
 }
 
 // change is the commit of a plan, with the patches that it replaces: those that
-// the manifest names, and older builds of itself.
+// the manifest names, and other versions of itself: newer ones too, for that is
+// a downgrade, which active has refused or was told to allow.
 func (o *operation) change(pl *plan, m format.Manifest) (*commit, []zone, error) {
 	c := &commit{edits: pl.edits}
 	zones := pl.quiet
@@ -140,7 +141,7 @@ func (o *operation) change(pl *plan, m format.Manifest) (*commit, []zone, error)
 	}
 	var old []*record
 	for _, r := range o.p.records {
-		if r.State == Active && (slices.Contains(m.Replaces, r.ID) || (r.ID == m.ID && r.Version < m.Version)) {
+		if r.State == Active && (slices.Contains(m.Replaces, r.ID) || (r.ID == m.ID && r.Version != m.Version)) {
 			old = append(old, r)
 			zones = append(zones, r.zone())
 			c.transitions = append(c.transitions, transition{r, Replacing, Reverted, r.Sequence})
@@ -208,19 +209,21 @@ func (o *operation) sources(b *format.Bundle) (map[string]source, error) {
 }
 
 // active tells whether a payload is active in a module. An older version of the
-// patch is replaced; a newer one, or another build of this one, is a refusal.
+// patch is replaced; a newer one, in whichever image, or another build of this
+// one, is a refusal.
 func (o *operation) active(m format.Manifest, info format.PayloadInfo, bias arch.Addr) (bool, error) {
 	for _, r := range o.p.records {
-		if r.State != Active || r.ID != m.ID || r.Image.BuildID != info.Image.BuildID || arch.Addr(r.Bias) != bias {
+		if r.State != Active || r.ID != m.ID {
 			continue
 		}
+		here := r.Image.BuildID == info.Image.BuildID && arch.Addr(r.Bias) == bias
 		switch {
-		case r.Bundle == info.Digest:
+		case here && r.Bundle == info.Digest:
 			o.result.Images = append(o.result.Images, target(r))
 			return true, nil
-		case r.Version > m.Version:
-			return false, hint.With(refused("version %d of %s is active, and this is version %d", r.Version, m.ID, m.Version), "revert it first")
-		case r.Version == m.Version:
+		case r.Version > m.Version && !o.AllowDowngrade:
+			return false, hint.With(refused("version %d of %s is active, and this is version %d", r.Version, m.ID, m.Version), "--allow-downgrade goes back to it")
+		case here && r.Version == m.Version:
 			return false, hint.With(refused("another build of version %d of %s is active in the process", r.Version, m.ID), "revert it first")
 		}
 	}

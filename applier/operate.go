@@ -19,7 +19,9 @@ type Options struct {
 	Timeout, Pause time.Duration
 	// DryRun plans and changes nothing.
 	DryRun bool
-	Log    *slog.Logger
+	// AllowDowngrade lets an older version of a patch take the place of a newer.
+	AllowDowngrade bool
+	Log            *slog.Logger
 	// Step, if set, is called at named points; tests kill the tool there.
 	Step func(string)
 }
@@ -95,13 +97,14 @@ type Target struct {
 	BuildID   string   `json:"build_id"`
 	Base      string   `json:"address"` // of the payload
 	Size      uint64   `json:"size"`    // bytes of the payload
+	Bundle    string   `json:"bundle"`  // SHA-256 of the payload in its bundle
 	Functions []string `json:"functions"`
 }
 
 func target(r *record) Target {
 	t := Target{
 		Name: r.Image.Name, BuildID: r.Image.BuildID,
-		Base: fmt.Sprintf("%#x", uint64(r.Base)), Size: r.Size,
+		Base: fmt.Sprintf("%#x", uint64(r.Base)), Size: r.Size, Bundle: r.Bundle,
 	}
 	for _, s := range r.Sites {
 		t.Functions = append(t.Functions, s.Name)

@@ -3,10 +3,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -25,7 +23,8 @@ func applyCommand() *cli.Command {
 		ArgsUsage: "BUNDLE",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "pid", Usage: "the process"},
-			&cli.StringFlag{Name: "trust", Value: keys.DefaultTrust, Usage: "public key `FILE`, or a directory of *.pub"},
+			trustFlag,
+			&cli.BoolFlag{Name: "allow-downgrade", Usage: "take the place of a newer version of the patch"},
 			timeoutFlag, pauseFlag, dryRunFlag, jsonFlag, verboseFlag,
 		},
 		Action: apply,
@@ -45,6 +44,7 @@ func apply(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	opts.AllowDowngrade = c.Bool("allow-downgrade")
 	var result *applier.Result
 	id := ""
 	err = withBundle(args[0], c.String("trust"), func(b *format.Bundle) error {
@@ -58,7 +58,7 @@ func apply(c *cli.Context) error {
 	return finish(c, id, pid, result, err, func() { printApplied(c.App.Writer, result) })
 }
 
-// withBundle opens and verifies a bundle.
+// withBundle opens and verifies a bundle; "-" is standard input.
 func withBundle(path, trust string, use func(*format.Bundle) error) error {
 	if trust == "" {
 		return ui.Usagef("--trust is empty")
@@ -67,21 +67,14 @@ func withBundle(path, trust string, use func(*format.Bundle) error) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.Open(path)
+	f, err := ui.OpenInput(path, format.MaxSize)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("not a regular file")
-	}
-	var b *format.Bundle
-	if err == nil {
-		b, err = format.Open(f, info.Size(), trusted)
-	}
+	b, err := format.Open(f, f.Size, trusted)
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s: %w", ui.Named(path), err)
 	}
 	return use(b)
 }

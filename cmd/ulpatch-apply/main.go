@@ -15,6 +15,7 @@ import (
 	"github.com/ulpatch/ulpatch/applier"
 	"github.com/ulpatch/ulpatch/cmd/internal/ui"
 	"github.com/ulpatch/ulpatch/format"
+	"github.com/ulpatch/ulpatch/format/keys"
 )
 
 // Set by the build: -ldflags "-X main.version=... -X main.commit=...".
@@ -42,6 +43,7 @@ func run() int {
 }
 
 var (
+	trustFlag   = &cli.StringFlag{Name: "trust", Value: keys.DefaultTrust, Usage: "public key `FILE`, or a directory of *.pub with a policy"}
 	jsonFlag    = &cli.BoolFlag{Name: "json", Usage: "print the result as JSON"}
 	dryRunFlag  = &cli.BoolFlag{Name: "dry-run", Usage: "check everything and change nothing"}
 	verboseFlag = &cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "say what is being done"}
