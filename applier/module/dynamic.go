@@ -21,6 +21,7 @@ type dynamic struct {
 	rela, jmprel                                  arch.Addr
 	strSize, relaSize, jmprelSize, verdefCount    uint64
 	debug                                         arch.Addr // struct r_debug
+	flags1                                        uint64
 	soname                                        string
 	needed                                        []string
 }
@@ -79,6 +80,8 @@ func (m *Module) dynamicSection() (*dynamic, error) {
 			d.jmprelSize = value
 		case elf.DT_DEBUG:
 			d.debug = arch.Addr(value)
+		case elf.DT_FLAGS_1:
+			d.flags1 = value
 		case elf.DT_SONAME:
 			soname = value
 		case elf.DT_NEEDED:
@@ -116,16 +119,29 @@ func (m *Module) stringIn(d *dynamic, off uint64) (string, error) {
 	if off >= d.strSize || d.strSize > maxStrings {
 		return "", fmt.Errorf("%s: dynamic string %#x is outside its table", m.Path, off)
 	}
-	const most = 4096
-	buf := make([]byte, min(d.strSize-off, most))
-	if err := m.mem.Read(d.strtab+arch.Addr(off), buf); err != nil {
-		return "", err
+	const first, most = 64, 4096 // nearly all are short
+	for size := uint64(first); ; size = most {
+		buf := make([]byte, min(d.strSize-off, size))
+		if err := m.mem.Read(d.strtab+arch.Addr(off), buf); err != nil {
+			return "", err
+		}
+		if end := bytes.IndexByte(buf, 0); end >= 0 {
+			return string(buf[:end]), nil
+		}
+		if size == most || uint64(len(buf)) < size {
+			return "", fmt.Errorf("%s: dynamic string %#x does not end", m.Path, off)
+		}
 	}
-	end := bytes.IndexByte(buf, 0)
-	if end < 0 {
-		return "", fmt.Errorf("%s: dynamic string %#x does not end", m.Path, off)
+}
+
+// isString tells whether a dynamic string is s, and reads no more than that.
+func (m *Module) isString(d *dynamic, off uint64, s string) bool {
+	size := uint64(len(s)) + 1
+	if off >= d.strSize || size > d.strSize-off {
+		return false
 	}
-	return string(buf[:end]), nil
+	buf := make([]byte, size)
+	return m.mem.Read(d.strtab+arch.Addr(off), buf) == nil && string(buf) == s+"\x00"
 }
 
 // Soname is the name that other modules need it by: DT_SONAME, or else the
@@ -187,7 +203,7 @@ func (m *Module) Lookup(name, version string) (sym Symbol, ok bool, err error) {
 		if elf.SectionIndex(raw.Shndx) == elf.SHN_UNDEF || elf.ST_BIND(raw.Info) == elf.STB_LOCAL {
 			continue
 		}
-		if got, err := m.stringIn(d, uint64(raw.Name)); err != nil || got != name {
+		if !m.isString(d, uint64(raw.Name), name) {
 			continue
 		}
 		match, err := m.versionMatches(d, index, version)
@@ -213,15 +229,6 @@ func (m *Module) rawSymbol(d *dynamic, index uint32) (elf.Sym64, error) {
 		Name: le.Uint32(buf[0:]), Info: buf[4], Other: buf[5], Shndx: le.Uint16(buf[6:]),
 		Value: le.Uint64(buf[8:]), Size: le.Uint64(buf[16:]),
 	}, nil
-}
-
-// symbolName is the name of a symbol by its index.
-func (m *Module) symbolName(d *dynamic, index uint32) (string, error) {
-	raw, err := m.rawSymbol(d, index)
-	if err != nil {
-		return "", err
-	}
-	return m.stringIn(d, uint64(raw.Name))
 }
 
 func (m *Module) words(addr arch.Addr, n int) ([]uint32, error) {
@@ -266,16 +273,24 @@ func (m *Module) gnuBucket(d *dynamic, name string) ([]uint32, error) {
 	}
 	chain := buckets + arch.Addr(head[0])*4
 	var found []uint32
-	for index := first[0]; index-first[0] < maxChain; index++ {
-		word, err := m.words(chain+arch.Addr(index-head[1])*4, 1)
+	const some = 16 // chains are short; reading past the end of one does no harm
+	for index := first[0]; index-first[0] < maxChain; {
+		at := chain + arch.Addr(index-head[1])*4
+		list, err := m.words(at, some)
+		if err != nil {
+			list, err = m.words(at, 1)
+		}
 		if err != nil {
 			return nil, err
 		}
-		if word[0]|1 == h|1 {
-			found = append(found, index)
-		}
-		if word[0]&1 != 0 {
-			return found, nil
+		for _, word := range list {
+			if word|1 == h|1 {
+				found = append(found, index)
+			}
+			if word&1 != 0 {
+				return found, nil
+			}
+			index++
 		}
 	}
 	return nil, errors.New("hash chain does not end")
@@ -328,7 +343,7 @@ func (m *Module) versionMatches(d *dynamic, index uint32, version string) (bool,
 		return v&hidden == 0, nil
 	}
 	if v&^hidden <= global {
-		return v&^hidden == global, nil // without a version: it serves any
+		return v == global, nil // without a version: it serves any
 	}
 	name, err := m.versionName(d, v&^hidden)
 	return name == version, err
@@ -402,28 +417,6 @@ func (m *Module) Slots(types ...uint32) ([]Slot, error) {
 					})
 				}
 			}
-		}
-	}
-	return slots, nil
-}
-
-// SlotsOf lists the slots of the given types that are for a symbol by name.
-func (m *Module) SlotsOf(name string, types ...uint32) ([]Slot, error) {
-	all, err := m.Slots(types...)
-	if err != nil {
-		return nil, err
-	}
-	d, err := m.dynamicSection()
-	if err != nil {
-		return nil, err
-	}
-	var slots []Slot
-	for _, s := range all {
-		if s.Symbol == 0 {
-			continue
-		}
-		if got, err := m.symbolName(d, s.Symbol); err == nil && got == name {
-			slots = append(slots, s)
 		}
 	}
 	return slots, nil

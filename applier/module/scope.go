@@ -5,60 +5,82 @@ package module
 import (
 	"debug/elf"
 	"encoding/binary"
+	"slices"
 
 	"github.com/ulpatch/ulpatch/arch"
 )
 
-const maxLinkMap = 1 << 16
+const (
+	maxLinkMap    = 1 << 16
+	maxNamespaces = 64
+)
 
 // Scope is the order in which the dynamic linker searches modules for a symbol
 // that image refers to: the program with what was loaded at its start, then
 // image's own dependencies, breadth first (gABI, "Shared Object Dependencies").
+// An image in a namespace of its own (dlmopen) sees that namespace only.
 func Scope(list []*Module, image *Module) []*Module {
 	var scope []*Module
 	seen := map[*Module]bool{}
-	add := func(m *Module) {
-		if m != nil && !seen[m] {
-			seen[m] = true
-			scope = append(scope, m)
+	add := func(modules []*Module) {
+		for _, m := range modules {
+			if !seen[m] && m.Path != vdsoPath {
+				seen[m] = true
+				scope = append(scope, m)
+			}
 		}
 	}
-	if program := Program(list); program != nil {
-		startup := map[*Module]bool{}
-		for _, m := range closure(list, program) {
-			startup[m] = true
-		}
+	program := Program(list)
+	if program == nil {
+		return closure(list, image)
+	}
+	spaces := namespaces(list, program)
+	home := slices.IndexFunc(spaces, func(space []*Module) bool { return slices.Contains(space, image) })
+	switch {
+	case len(spaces) == 0:
+		add(closure(list, program))
+		add(closure(list, image))
+	case home < 0 || image.Path == vdsoPath: // in a namespace that cannot be seen
+		add([]*Module{image})
+	case home == 0:
+		space := spaces[0]
+		startup := closure(space, program)
 		// What stands in the link map before the last start-up dependency was
 		// loaded with it: LD_PRELOAD comes first of all.
-		order := linkMap(list, program)
 		last := -1
-		for i, m := range order {
-			if startup[m] {
+		for i, m := range space {
+			if slices.Contains(startup, m) {
 				last = i
 			}
 		}
-		add(program)
-		for _, m := range order[:last+1] {
-			if m.Path != vdsoPath {
-				add(m)
-			}
-		}
-		for _, m := range closure(list, program) {
-			add(m)
-		}
-	}
-	for _, m := range closure(list, image) {
-		add(m)
+		add([]*Module{program})
+		add(space[:last+1])
+		add(startup)
+		add(closure(space, image))
+	default:
+		space := spaces[home]
+		add(closure(space, space[0])) // what dlmopen was asked for
+		add(closure(space, image))
 	}
 	return scope
 }
 
 // MarkProgram says which module is the executable: the one that the kernel told
-// the process of in its auxiliary vector (AT_PHDR).
+// the process of in its auxiliary vector (AT_PHDR). A dynamic linker that was
+// run as a command, to run another program, is none.
 func MarkProgram(list []*Module, phdr arch.Addr) {
-	if m := Find(list, phdr); m != nil {
-		m.Main = true
+	m := Find(list, phdr)
+	if m == nil {
+		return
 	}
+	_, dynamic := m.Prog(elf.PT_INTERP)
+	m.Main = m.Type == elf.ET_EXEC || dynamic || m.isPIE()
+}
+
+// isPIE tells a position-independent executable, a static one too.
+func (m *Module) isPIE() bool {
+	d, err := m.dynamicSection()
+	return err == nil && d.flags1&uint64(elf.DF_1_PIE) != 0
 }
 
 // Program is the module of the executable: the one that is marked, or else the
@@ -81,6 +103,11 @@ func Program(list []*Module) *Module {
 			if d, err := m.dynamicSection(); err == nil && d.debug != 0 {
 				return m
 			}
+		}
+	}
+	for _, m := range list { // a static one
+		if m.isPIE() {
+			return m
 		}
 	}
 	return nil
@@ -119,29 +146,46 @@ func base(path string) string {
 	return path
 }
 
-// linkMap is the dynamic linker's own list, from the program's DT_DEBUG. It is
-// empty where there is none.
-func linkMap(list []*Module, program *Module) []*Module {
+// namespaces are the dynamic linker's own lists, from the program's DT_DEBUG: the
+// first is the program's. There are none in a static program.
+func namespaces(list []*Module, program *Module) [][]*Module {
 	d, err := program.dynamicSection()
 	if err != nil || d.debug == 0 {
 		return nil
 	}
-	word := func(addr arch.Addr) (arch.Addr, bool) {
-		var buf [8]byte
-		if program.mem.Read(addr, buf[:]) != nil {
-			return 0, false
+	const rMap, rNext, rSize = 8, 40, 48 // struct r_debug_extended, <link.h>
+	const withNext = 2                   // r_version
+	var spaces [][]*Module
+	for at := d.debug; at != 0 && len(spaces) < maxNamespaces; {
+		var debug [rSize]byte
+		if program.mem.Read(at, debug[:rNext]) != nil {
+			break
 		}
-		return arch.Addr(binary.LittleEndian.Uint64(buf[:])), true
+		le := binary.LittleEndian
+		if space := linkMap(list, program.mem, arch.Addr(le.Uint64(debug[rMap:]))); len(space) > 0 {
+			spaces = append(spaces, space)
+		}
+		if le.Uint32(debug[:]) < withNext || program.mem.Read(at, debug[:]) != nil {
+			break
+		}
+		at = arch.Addr(le.Uint64(debug[rNext:]))
 	}
-	const rMap, lDynamic, lNext = 8, 16, 24 // struct r_debug, struct link_map
-	at, ok := word(d.debug + rMap)
+	return spaces
+}
+
+// linkMap is the modules of a list of struct link_map.
+func linkMap(list []*Module, mem Memory, at arch.Addr) []*Module {
+	const lDynamic, lNext, size = 16, 24, 32
 	var order []*Module
-	for n := 0; ok && at != 0 && n < maxLinkMap; n++ {
-		dyn, _ := word(at + lDynamic)
-		if m := Find(list, dyn); m != nil {
+	for n := 0; at != 0 && n < maxLinkMap; n++ {
+		var entry [size]byte
+		if mem.Read(at, entry[:]) != nil {
+			break
+		}
+		if m := Find(list, arch.Addr(binary.LittleEndian.Uint64(entry[lDynamic:]))); m != nil {
 			order = append(order, m)
 		}
-		at, ok = word(at + lNext)
+		at = arch.Addr(binary.LittleEndian.Uint64(entry[lNext:]))
 	}
 	return order
 }
