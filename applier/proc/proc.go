@@ -36,10 +36,14 @@ func Identify(pid int) (ID, error) {
 }
 
 // Alive tells whether the process still is the one that was identified, and
-// has not ended.
+// has not ended. The end of its main thread is not its own.
 func (id ID) Alive() bool {
 	stat, err := readStat(fmt.Sprintf("/proc/%d/stat", id.PID))
-	return err == nil && stat.start == id.Start && stat.state != 'Z' && stat.state != 'X'
+	if err != nil || stat.start != id.Start {
+		return false
+	}
+	_, err = LiveThread(id.PID)
+	return err == nil
 }
 
 type stat struct {
