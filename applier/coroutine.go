@@ -45,10 +45,11 @@ type hit struct{ at, word arch.Addr }
 type stackContexts []arch.Addr
 
 const (
-	largeStack  = 64 << 20 // bytes; a larger mapping is no stack
-	smallRegion = 16 << 20 // bytes; up to here a region is searched as a whole
-	redZone     = 16 << 10 // bytes below a running thread's stack pointer that are no frames
-	savedArea   = 128      // bytes above a saved stack pointer in which a return address is expected
+	largeStack    = 64 << 20 // bytes; a larger mapping is no stack
+	smallRegion   = 16 << 20 // bytes; up to here a region is searched as a whole
+	redZone       = 16 << 10 // bytes below a running thread's stack pointer that are no frames
+	functionAlign = 16
+	savedArea     = 128 // bytes above a saved stack pointer in which a return address is expected
 )
 
 func newSuspended(p *process, c *checker) *suspended {
@@ -96,7 +97,9 @@ func (s *suspended) survey() error {
 	for _, r := range scan.Writable(maps, searchable) {
 		var pages []scan.Region
 		n, err := s.scanner.Words(r, s.code.spans, func(at, word arch.Addr) bool {
-			if s.code.isReturn(word) {
+			// A function may follow a call that does not return. Functions are
+			// aligned; of the return addresses on a stack few are.
+			if word%functionAlign != 0 && s.code.isReturn(word) {
 				pages = addPage(pages, at)
 			}
 			return true

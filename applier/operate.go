@@ -165,6 +165,7 @@ func (o *operation) commit(c *commit, zones []zone) error {
 			return err
 		}
 		o.result.SearchedBytes, o.result.SearchUS = stacks.read, float64(stacks.took.Microseconds())
+		check.rehearse(o.p.id.PID)
 		err := o.try(c, check, stacks)
 		if err == nil || !retryable(err) {
 			return err
@@ -187,23 +188,30 @@ func retryable(err error) bool {
 func (o *operation) try(c *commit, check *checker, stacks *suspended) error {
 	return onOwnThread(func() error {
 		s := newStopper(o.p.id.PID, o.p.arch)
+		var phases []any
+		phase := func(name string) { phases = append(phases, name, time.Since(s.first)) }
 		defer func() {
 			s.release()
 			if !s.first.IsZero() {
+				phase("released")
 				o.result.setPause(time.Since(s.first))
+				o.Log.Debug("stopped", phases...)
 			}
 		}()
 		limit := time.Now().Add(o.Pause)
 		if err := s.stopAll(limit); err != nil {
 			return err
 		}
+		phase("all")
 		o.Step("quiesce:stopped")
 		if err := s.herd(check, limit); err != nil {
 			return err
 		}
+		phase("outside")
 		if err := stacks.search(s.threads); err != nil {
 			return err
 		}
+		phase("searched")
 		o.result.Threads = s.alive()
 		return c.run(o.p.mem, o.Step)
 	})

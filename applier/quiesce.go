@@ -66,6 +66,23 @@ func newChecker(v *view, mem module.Memory, zones []zone) *checker {
 	return c
 }
 
+// rehearse walks the stacks of the threads that sleep, while the process runs, so
+// that little is left to be computed while it is stopped.
+func (c *checker) rehearse(pid int) {
+	tids, err := proc.Threads(pid)
+	if err != nil {
+		return
+	}
+	seen := map[uint64]bool{}
+	for _, tid := range tids {
+		// Threads that sleep at one place have mostly come there the same way.
+		if sp, pc, ok := proc.Sleeping(pid, tid); ok && !seen[pc] {
+			c.unwinder.Rehearse(arch.Addr(pc), arch.Addr(sp))
+			seen[pc] = len(tids) > 64
+		}
+	}
+}
+
 // patchTable is the call-frame information of a patch that is in the process.
 func patchTable(r *record, mem module.Memory) *unwind.Table {
 	if r.Unwind.Size == 0 || r.Unwind.End() > r.Size {
@@ -100,7 +117,9 @@ func (c *checker) findReturns(z zone) {
 			return
 		}
 		off += insn.Len
-		if insn.Kind == arch.Call || insn.Kind == arch.IndirectCall {
+		// What is called at the very end does not return; and the address behind
+		// it is the next function's, which many pointers lead to.
+		if (insn.Kind == arch.Call || insn.Kind == arch.IndirectCall) && off < len(code) {
 			c.returns[z.start+arch.Addr(off)] = true
 		}
 	}

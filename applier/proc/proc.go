@@ -145,6 +145,23 @@ func numbers(dir string) ([]int, error) {
 	return list, nil
 }
 
+// Sleeping tells where a thread that sleeps in a system call will go on: its
+// stack pointer and program counter (proc_pid_syscall(5)). ok is false for a
+// thread that runs.
+func Sleeping(pid, tid int) (sp, pc uint64, ok bool) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/syscall", pid, tid))
+	if err != nil {
+		return 0, 0, false
+	}
+	fields := strings.Fields(string(data))
+	if len(fields) < 3 {
+		return 0, 0, false
+	}
+	sp, err1 := strconv.ParseUint(fields[len(fields)-2], 0, 64)
+	pc, err2 := strconv.ParseUint(fields[len(fields)-1], 0, 64)
+	return sp, pc, err1 == nil && err2 == nil
+}
+
 // Status is what matters of proc_pid_status(5).
 type Status struct {
 	Name        string

@@ -30,3 +30,32 @@ func (u *Unwinder) Caller(pc, sp arch.Addr) (caller arch.Addr, ok bool) {
 	}
 	return s.pc, true
 }
+
+// Rehearse computes and remembers the rows of a stack that is about to be
+// walked, from a program counter and a stack pointer, as far as these two lead.
+func (u *Unwinder) Rehearse(pc, sp arch.Addr) {
+	s := &u.state
+	s.stack.data = nil
+	s.pc = pc
+	stackPointer := u.arch.Regs.DWARFSP
+	s.regs[stackPointer] = uint64(sp)
+	var known [maxColumns]bool
+	known[stackPointer] = true
+	const most = 256
+	for f := (Frame{PC: pc, Exact: true}); f.PC != 0; f = (Frame{PC: s.pc}) {
+		r, err := u.row(f)
+		if err != nil || r.signal || r.cfaExpr != nil || !known[r.cfaReg] || len(u.rows) > most*most {
+			return
+		}
+		cfa, err := s.cfa(r)
+		if err != nil || cfa <= s.sp() {
+			return
+		}
+		if outermost, err := s.step(r, cfa); err != nil || outermost {
+			return
+		}
+		for _, rule := range r.rules {
+			known[rule.reg] = rule.kind == atCFA || rule.kind == isCFA || rule.kind == register && known[rule.from]
+		}
+	}
+}

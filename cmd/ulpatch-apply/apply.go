@@ -94,8 +94,17 @@ func printApplied(w io.Writer, r *applier.Result) {
 
 func printTargets(w io.Writer, images []applier.Target) {
 	for _, t := range images {
-		fmt.Fprintf(w, "  %s (build-id %.12s): %s\n", t.Name, t.BuildID, strings.Join(t.Functions, ", "))
+		fmt.Fprintf(w, "  %s (build-id %.12s): %s\n", t.Name, t.BuildID, few(t.Functions))
 	}
+}
+
+// few joins names; of many, the first.
+func few(names []string) string {
+	const most = 8
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 func functions(images []applier.Target) int {
