@@ -118,10 +118,15 @@ func (c *commit) run(mem memory, step func(string)) error {
 	}
 	var undo []func() error
 	fail := func(cause error) error {
+		var failed error
 		for i := len(undo) - 1; i >= 0; i-- {
-			if err := undo[i](); err != nil {
-				return &undoError{cause, err}
+			if failed != nil && i < len(c.transitions) {
+				break // an edit stands: its record has to go on saying so
 			}
+			failed = errors.Join(failed, undo[i]())
+		}
+		if failed != nil {
+			return &undoError{cause, failed}
 		}
 		return cause
 	}

@@ -129,6 +129,31 @@ func TestCommitCannotBeUndone(t *testing.T) {
 	}
 }
 
+// TestCommitUndoesTheRest: an edit that cannot be undone keeps no other from it.
+func TestCommitUndoesTheRest(t *testing.T) {
+	mem, c := commitOf(t, 2, 3)
+	before := mem.clone()
+	mem.failAt, mem.failToo = 8+2+6, 8+2+6+2 // the last edit, and the undo of the one before it
+	var undo *undoError
+	if err := c.run(mem, func(string) {}); !errors.As(err, &undo) {
+		t.Fatal(err)
+	}
+	for i, e := range c.edits {
+		if changed := !bytes.Equal(mem.find(e.at, 5), e.old); changed != (i == 4) {
+			t.Errorf("edit %d: % x", i, mem.find(e.at, 5))
+		}
+	}
+	for _, tr := range c.transitions {
+		if state := RecordState(mem.find(tr.record.Base+recordState, 1)[0]); state != Committing {
+			t.Errorf("a record says %v", state)
+		}
+	}
+	copy(mem.find(c.edits[4].at, 5), c.edits[4].old)
+	if !bytes.Equal(mem.mappings[textAt], before[textAt]) {
+		t.Error("more than that has changed")
+	}
+}
+
 // TestCommitChanged: a process that is not as it was planned for is left alone.
 func TestCommitChanged(t *testing.T) {
 	for name, change := range map[string]func(*fakeMemory, *commit){

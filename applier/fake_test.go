@@ -14,13 +14,14 @@ import (
 
 var errFake = errors.New("out of order")
 
-// fakeMemory is a process's memory by the start of each mapping. Operation
-// number failAt fails, and all from brokenFrom on; a write that fails has
+// fakeMemory is a process's memory by the start of each mapping. Operations
+// failAt and failToo fail, and all from brokenFrom on; a write that fails has
 // stored half of its bytes.
 type fakeMemory struct {
 	mappings           map[arch.Addr][]byte
 	ops                int
 	failAt, brokenFrom int // from 1; 0: never
+	failToo            int // another one
 }
 
 func (m *fakeMemory) find(addr arch.Addr, n int) []byte {
@@ -34,7 +35,7 @@ func (m *fakeMemory) find(addr arch.Addr, n int) []byte {
 
 func (m *fakeMemory) fails() bool {
 	m.ops++
-	return m.ops == m.failAt || m.brokenFrom > 0 && m.ops >= m.brokenFrom
+	return m.ops == m.failAt || m.ops == m.failToo || m.brokenFrom > 0 && m.ops >= m.brokenFrom
 }
 
 func (m *fakeMemory) Read(addr arch.Addr, p []byte) error {
