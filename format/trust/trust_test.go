@@ -5,6 +5,7 @@ package trust
 import (
 	"bytes"
 	"io"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -70,6 +71,30 @@ func TestPolicy(t *testing.T) {
 	}
 	if !reflect.DeepEqual(Default().Rule("x"), Rule{Revokes: true}) {
 		t.Error("the default policy has rules")
+	}
+}
+
+// The examples of the specification are what they say they are.
+func TestSpecification(t *testing.T) {
+	spec, err := os.ReadFile("../../specs/trust.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var examples [][]byte
+	for _, part := range bytes.Split(spec, []byte("```toml\n"))[1:] {
+		text, _, _ := bytes.Cut(part, []byte("```"))
+		examples = append(examples, text)
+	}
+	if len(examples) != 2 {
+		t.Fatalf("%d examples, expected a policy and a list", len(examples))
+	}
+	p, err := ParsePolicy("policy.toml", examples[0])
+	if err != nil || p.Threshold != 2 || len(p.Keys) != 2 || p.Rule("ci").Revokes || !p.Rule("release").Revokes {
+		t.Errorf("%+v, %v", p, err)
+	}
+	l, err := ParseList("list", examples[1])
+	if err != nil || len(l.Revoked.Keys) != 1 || len(l.Revoked.Bundles) != 2 {
+		t.Errorf("%+v, %v", l, err)
 	}
 }
 
