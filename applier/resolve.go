@@ -179,7 +179,7 @@ func (r *resolver) tls(m *module.Module, off uint64) (link.Value, error) {
 		return v, nil
 	}
 	dyn := r.arch.Dynamic
-	slots, err := m.Slots(dyn.DTPMod, dyn.TPOff)
+	slots, err := m.Slots(dyn.DTPMod, dyn.TPOff, dyn.TLSDesc)
 	if errors.Is(err, module.ErrNoDynamic) {
 		return v, nil
 	}
@@ -187,14 +187,18 @@ func (r *resolver) tls(m *module.Module, off uint64) (link.Value, error) {
 		return v, err
 	}
 	for _, s := range slots {
-		start, ok, err := m.SlotTLS(s)
+		start, ok, err := r.ownTLS(m, s)
 		if err != nil {
 			return v, err
 		}
 		if !ok {
 			continue // of another module's variable
 		}
-		word, err := r.word(s.Addr)
+		at := s.Addr
+		if s.Type == dyn.TLSDesc {
+			at += descriptorArgument
+		}
+		word, err := r.word(at)
 		if err != nil {
 			return v, err
 		}
@@ -203,7 +207,29 @@ func (r *resolver) tls(m *module.Module, off uint64) (link.Value, error) {
 			v.TLSModule, v.HasDTP = word, word != 0
 		case dyn.TPOff:
 			v.TP, v.HasTP = int64(word)-int64(start)+int64(off), true
+		case dyn.TLSDesc:
+			// In static TLS the argument is the offset from the thread pointer,
+			// else it is the address of what the resolver needs.
+			if arg := int64(word); -maxStaticTLS < arg && arg < maxStaticTLS && arg != 0 {
+				v.TP, v.HasTP = arg-int64(start)+int64(off), true
+			}
 		}
 	}
 	return v, nil
+}
+
+const (
+	descriptorArgument = 8        // bytes into a TLS descriptor
+	maxStaticTLS       = 16 << 20 // bytes; no pointer is that low
+)
+
+// ownTLS tells which byte of a module's TLS block a slot is for; ok is false
+// where it is for another module's variable.
+func (r *resolver) ownTLS(m *module.Module, s module.Slot) (start uint64, ok bool, err error) {
+	start, preempt, ok, err := m.SlotTLS(s)
+	if err != nil || !ok || preempt == "" {
+		return start, ok, err
+	}
+	sym, ok, err := r.lookup(format.Import{Name: preempt})
+	return start, ok && sym.Module == m, err
 }

@@ -423,23 +423,26 @@ func (m *Module) Slots(types ...uint32) ([]Slot, error) {
 }
 
 // SlotTLS tells which byte of the module's own TLS block a TLS slot is for. ok
-// is false for a slot that may be for another module's variable.
-func (m *Module) SlotTLS(s Slot) (off uint64, ok bool, err error) {
+// is false where it is for another module's variable. Where preempt is not "",
+// it is so only if no module earlier in the scope defines a variable of that
+// name.
+func (m *Module) SlotTLS(s Slot) (off uint64, preempt string, ok bool, err error) {
 	if s.Symbol == 0 {
-		return uint64(s.Addend), true, nil
+		return uint64(s.Addend), "", true, nil
 	}
 	d, err := m.dynamicSection()
 	if err != nil {
-		return 0, false, err
+		return 0, "", false, err
 	}
 	raw, err := m.rawSymbol(d, s.Symbol)
 	if err != nil || elf.SectionIndex(raw.Shndx) == elf.SHN_UNDEF {
-		return 0, false, err
+		return 0, "", false, err
 	}
-	// A default-visibility definition can be interposed by another module's.
 	const protected = 3
 	if elf.ST_BIND(raw.Info) != elf.STB_LOCAL && raw.Other&3 != protected {
-		return 0, false, nil
+		if preempt, err = m.symbolName(d, s.Symbol); err != nil {
+			return 0, "", false, err
+		}
 	}
-	return raw.Value + uint64(s.Addend), true, nil
+	return raw.Value + uint64(s.Addend), preempt, true, nil
 }

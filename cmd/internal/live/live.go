@@ -34,6 +34,7 @@ type Recipe struct {
 	Link    []string
 	Defines []string // of the fixed object alone, in place of FIXED
 	Shared  string   // source of a program for an image that is a shared library
+	Program []string // flags for that program
 	Spec    *builder.Spec
 }
 
@@ -101,8 +102,8 @@ func compile(dir string, r Recipe) (*Fixture, error) {
 	if err := run(dir, r.CC, slices.Concat(link, []string{"-shared", "orig.o", "-o", f.Image})...); err != nil {
 		return nil, err
 	}
-	return f, run(dir, r.CC, slices.Concat(flags, []string{
-		r.Shared + ".c", "-o", f.Program, "-L.", "-l" + r.Source, "-Wl,-rpath," + dir, "-ldl",
+	return f, run(dir, r.CC, slices.Concat(flags, r.Program, []string{
+		r.Shared + ".c", "-o", f.Program, "-L.", "-Wl,--as-needed", "-l" + r.Source, "-Wl,-rpath," + dir, "-ldl",
 	})...)
 }
 
