@@ -440,7 +440,7 @@ func (m *Module) SlotTLS(s Slot) (off uint64, preempt string, ok bool, err error
 	}
 	const protected = 3
 	if elf.ST_BIND(raw.Info) != elf.STB_LOCAL && raw.Other&3 != protected {
-		if preempt, err = m.symbolName(d, s.Symbol); err != nil {
+		if preempt, err = m.stringIn(d, uint64(raw.Name)); err != nil {
 			return 0, "", false, err
 		}
 	}

@@ -308,10 +308,12 @@ func TestSlots(t *testing.T) {
 		if id := word(s.Addr); id < 2 || id > 8 {
 			t.Errorf("module id %d", id)
 		}
-		if _, ok, err := lib.SlotTLS(s); err != nil {
+		if _, preempt, ok, err := lib.SlotTLS(s); err != nil {
 			t.Error(err)
-		} else if ok {
-			own++ // own_tls; exported_tls may be another's
+		} else if ok && preempt == "" {
+			own++
+		} else if preempt != "exported_tls" {
+			t.Errorf("%v, %q may be another's", ok, preempt)
 		}
 	}
 	if own != 1 {
