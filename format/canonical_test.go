@@ -161,6 +161,13 @@ func TestTime(t *testing.T) {
 			t.Errorf("%d: %q, %v", want, again, err)
 		}
 	}
+	for _, bad := range []string{"1970-01-01T00:00:00Z", "2024-02-29T00:00:00.0Z", "2024-02-29T00:00:00,5Z", "2023-02-29T00:00:00Z",
+		"2024-02-29T24:00:00Z", "2024-02-29T00:00:60Z", "2024-2-29T00:00:00Z", "2024-02-29 00:00:00Z", "2024-02-29T00:00:00", "x"} {
+		var got Time
+		if err := got.UnmarshalText([]byte(bad)); err == nil {
+			t.Errorf("%q: %d", bad, got)
+		}
+	}
 	for _, bad := range []Time{-1, maxTime + 1} {
 		if text, err := bad.MarshalText(); err == nil {
 			t.Errorf("%d: %s", bad, text)

@@ -68,6 +68,25 @@ func TestMerge(t *testing.T) {
 	}
 }
 
+// Two writers may compress one payload in two ways. The smaller frame is taken,
+// whatever the order.
+func TestMergeTwoFrames(t *testing.T) {
+	payload := bytes.Repeat([]byte("payload "), 50)
+	small := one(t, payload, func(_ *PayloadInfo, frame []byte) []byte { return frame })
+	stored := one(t, payload, func(*PayloadInfo, []byte) []byte {
+		frame := []byte{0x28, 0xb5, 0x2f, 0xfd, 0xa0, byte(len(payload)), byte(len(payload) >> 8), 0, 0}
+		block := len(payload)<<3 | 1
+		return append(append(frame, byte(block), byte(block>>8), byte(block>>16)), payload...)
+	})
+	a, b := unverified(t, small).Part("small"), unverified(t, stored).Part("stored")
+	for _, parts := range [][]Part{{a, b}, {b, a}} {
+		merged, err := Merge(parts, nil)
+		if err != nil || !bytes.Equal(merged, small[:unverified(t, small).SignedSize()]) {
+			t.Errorf("not the smaller frame: %v", err)
+		}
+	}
+}
+
 func assembled(t *testing.T, p Part) []byte {
 	t.Helper()
 	data := make([]byte, p.frames.start[len(p.frames.start)-1]+p.frames.infos[len(p.frames.infos)-1].PackedSize)

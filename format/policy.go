@@ -13,7 +13,7 @@ import (
 
 // Policy is what a host demands of a bundle.
 type Policy struct {
-	Keys []TrustedKey
+	Keys []TrustedKey // no two are the same key, or have the same ID
 	// Threshold is how many keys have to sign, each for the whole bundle; 0
 	// means 1.
 	Threshold int
