@@ -82,10 +82,11 @@ func poke(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // makeBundle signs a bundle of one small payload: bundle [SETTING...] OUT
-// [KEY...]; settings are id=, version=, expires= and build=, a byte of the
-// build-id.
+// [KEY...]; settings are id=, version=, expires=, build=, a byte of the build-id,
+// and payload=, what stands in place of one.
 func makeBundle(ts *testscript.TestScript, neg bool, args []string) {
 	file := samplePayload()
+	var data []byte
 	m := format.Manifest{ID: "CVE-2024-0001", Version: 2, Description: "bounds check", Replaces: []string{"CVE-2023-9"}}
 	for len(args) > 0 && strings.Contains(args[0], "=") {
 		var err error
@@ -98,6 +99,8 @@ func makeBundle(ts *testscript.TestScript, neg bool, args []string) {
 			err = m.Expires.UnmarshalText([]byte(value))
 		case "build":
 			file.Table.Image.BuildID = strings.Repeat(value, 20)
+		case "payload":
+			data = []byte(value)
 		default:
 			ts.Fatalf("unknown setting %s", name)
 		}
@@ -107,8 +110,11 @@ func makeBundle(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
 		ts.Fatalf("usage: bundle [SETTING...] OUT [KEY...]")
 	}
-	data, err := payload.Encode(file)
-	ts.Check(err)
+	if data == nil {
+		var err error
+		data, err = payload.Encode(file)
+		ts.Check(err)
+	}
 	m.Payloads = []format.PayloadInfo{{Image: file.Table.Image}}
 	bundle, err := format.Encode(m, [][]byte{data})
 	ts.Check(err)
