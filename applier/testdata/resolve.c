@@ -27,5 +27,6 @@ int main(void)
 	printf("errno %lx\n", (unsigned long)((char *)&errno - tp));
 	printf("weak_absent %d\nend\n", weak_absent != NULL);
 	fflush(stdout);
+	if (variable == 99) abort(); // never: its slot stays as it was
 	for (;;) pause();
 }

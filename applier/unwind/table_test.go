@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -284,6 +285,60 @@ func TestExpressions(t *testing.T) {
 type noMemory struct{}
 
 func (noMemory) Read(arch.Addr, []byte) error { return io.EOF }
+
+// stackMemory is a stack of words.
+type stackMemory struct {
+	at    arch.Addr
+	words []uint64
+}
+
+func (m stackMemory) Read(addr arch.Addr, p []byte) error {
+	data := make([]byte, 8*len(m.words))
+	for i, w := range m.words {
+		binary.LittleEndian.PutUint64(data[8*i:], w)
+	}
+	off := uint64(addr - m.at)
+	if off >= uint64(len(data)) {
+		return io.EOF
+	}
+	copy(p, data[off:])
+	return nil
+}
+
+// TestEdgesOfFunctions: a return address behind a function's last call belongs
+// to that function; where a signal interrupted a function at its start, to that.
+func TestEdgesOfFunctions(t *testing.T) {
+	var s section
+	plain, signal := s.cie("", usual...), s.cie("zRS", append([]byte{1, 0}, usual...)...)
+	s.fde(plain, code, 16)                          // ends with a call
+	s.fde(plain, code+16, 16, cfaDefOffset, 24)     // 16 bytes of variables
+	s.fde(signal, code+32, 16, 0, cfaDefOffset, 16) // returns from a handler
+	s.fde(plain, code+48, 16, cfaDefOffset, 8)      // the handler
+	s.fde(plain, code+64, 16, cfaUndefined, 16)     // where a thread begins
+	table, err := Parse(s.data, 0x100, 0, 1<<40)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const sp = arch.Addr(0x7000)
+	mem := stackMemory{sp, []uint64{
+		uint64(code + 36),    // the handler's return address
+		0, uint64(code + 16), // the signal frame: interrupted at the second function's start
+		0, 0, uint64(code + 16), // the second function's frame: called at the end of the first
+		uint64(code + 70),
+		0, 0,
+	}}
+	regs := make([]byte, amd64.Arch.Regs.Size)
+	binary.LittleEndian.PutUint64(regs[amd64.Arch.Regs.PC:], uint64(code+50))
+	binary.LittleEndian.PutUint64(regs[amd64.Arch.Regs.SP:], uint64(sp))
+	var frames []Frame
+	rest, err := New(amd64.Arch, mem, []*Table{table}).Walk(regs, func(f Frame) bool { frames = append(frames, f); return true })
+	want := []Frame{
+		{code + 50, true, sp + 8}, {code + 36, false, sp + 24}, {code + 16, true, sp + 48}, {code + 16, false, sp + 56}, {code + 70, false, sp + 64},
+	}
+	if err != nil || rest != 0 || !slices.Equal(frames, want) {
+		t.Errorf("%+v, rest %#x, %v\nwant %+v", frames, uint64(rest), err, want)
+	}
+}
 
 func TestParseRefused(t *testing.T) {
 	for name, data := range map[string][]byte{

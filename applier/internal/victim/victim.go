@@ -27,7 +27,7 @@ import (
 const Patience = 30 * time.Second
 
 // packages say what to install where a compiler is missing (Debian's names).
-var packages = map[string]string{"gcc": "gcc libc6-dev", "musl-gcc": "musl-tools", "ld": "binutils", "as": "binutils"}
+var packages = map[string]string{"gcc": "gcc libc6-dev", "musl-gcc": "musl-tools", "ld": "binutils", "as": "binutils", "readelf": "binutils"}
 
 // Build compiles testdata/SOURCE (several, if separated by spaces) with gcc and
 // returns the program's or library's path.
