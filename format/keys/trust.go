@@ -176,16 +176,16 @@ func (d *directory) readPolicy() error {
 	if d.policy, err = trust.ParsePolicy(at, data); err != nil {
 		return err
 	}
-	named := map[string]bool{}
+	files := map[string]bool{}
 	for i := range d.keys {
 		k := &d.keys[i]
 		name := strings.TrimSuffix(k.Name, publicSuffix)
-		named[name] = true
+		files[name] = true
 		r := d.policy.Rule(name)
 		k.NotAfter, k.IDs, k.Images, k.BuildIDs = r.NotAfter, r.IDs, r.Images, r.BuildIDs
 	}
 	for name, r := range d.policy.Keys {
-		if !named[name] {
+		if !files[name] {
 			return fmt.Errorf("%s:%d: there is no %s", at, r.Line, filepath.Join(d.path, name+publicSuffix))
 		}
 	}
