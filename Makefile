@@ -13,7 +13,7 @@ VERSION ?= $(shell $(GIT) describe --tags --always --dirty 2>/dev/null || echo u
 export GOFLAGS := -buildvcs=false $(GOFLAGS)
 
 # COMMAND:PACKAGE, or PACKAGE alone: what is missing is installed.
-TEST_PACKAGES   := gcc g++ libc6-dev as:binutils make zstd minisign python3 musl-gcc:musl-tools
+TEST_PACKAGES   := gcc g++ aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu libc6-dev-arm64-cross libc6-dev as:binutils make zstd minisign python3 musl-gcc:musl-tools
 CORPUS_PACKAGES := $(TEST_PACKAGES) \
 	ipxe-qemu libaio1 libcjson1 libdeflate0 libevent-2.1-7 libfdt1 libgcrypt20 libglib2.0-0 \
 	libidn2-0 libjbig0 libjemalloc2 libjpeg62-turbo liblerc4 liblz4-1 liblzo2-2 \
@@ -23,6 +23,8 @@ CORPUS_PACKAGES := $(TEST_PACKAGES) \
 
 # Packages with threads of their own; the others gain nothing from the detector.
 RACE     := ./applier/... ./cmd/ulpatch-apply/...
+# Real processes, many threads: alone, after the others.
+LIVE     := ./cmd/internal/live
 FUZZTIME ?= 10s
 LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
@@ -50,8 +52,10 @@ check: ## gofmt and go vet
 test: setup build check ## all tests; those of the applier need root and ptrace
 	@.ci/check-ptrace
 	@status=0; \
-	$(GO) test -count=1 $$($(GO) list ./... | grep -vxF -f <($(GO) list $(RACE))) || status=$$?; \
+	$(GO) test -count=1 $$($(GO) list ./... | grep -vxF -f <($(GO) list $(RACE) $(LIVE))) || status=$$?; \
 	$(GO) test -count=1 -race $(RACE) || status=$$?; \
+	$(GO) test -count=1 -v $(LIVE) | grep -v '^=== RUN' || status=$$?; \
+	$(GO) run ./cmd/torture -n 10 -kills 10 -threads 8 || status=$$?; \
 	exit $$status
 
 .PHONY: fuzz
@@ -59,13 +63,17 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 	@for package in $$($(GO) list ./...); do \
 		list=$$($(GO) test -list '^Fuzz' $$package); \
 		for target in $$(grep '^Fuzz' <<<"$$list" || true); do \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x $$package; \
 		done; \
 	done
 
+.PHONY: torture
+torture: setup ## patch under hammering threads and kill the tool: N=300 KILLS=100 THREADS=16
+	$(GO) run ./cmd/torture -n $(or $(N),300) -kills $(or $(KILLS),100) -threads $(or $(THREADS),16)
+
 .PHONY: bench
-bench: ## all benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: setup ## the pause against the bare cost of a stop; building against sha256sum and readelf
+	$(GO) run ./cmd/bench
 
 .PHONY: demo
 demo: setup build ## a story in a minute: a bug, its fix, the server never restarted

@@ -33,6 +33,11 @@ type Arch struct {
 	// on (endbr64, bti c). A jump is written after it where a function begins
 	// with one.
 	LandingPad []byte
+	// Entry tells how a jump is put at the start of a function, given its code.
+	Entry func(code []byte) Entry
+	// Lands tells whether an indirect branch may go to code in memory that is
+	// guarded (IBT, PROT_BTI): a far jump and a stub do that.
+	Lands func(code []byte) bool
 	// Reach is the largest distance in bytes, in either direction, between an
 	// image and a payload that refers to it.
 	Reach uint64
@@ -45,6 +50,16 @@ type Arch struct {
 	// of type typ belongs, is the target of a direct call or jump. Otherwise it
 	// is an address that is computed or stored. code is code and not data.
 	BranchReloc func(typ uint32, code []byte, off int) bool
+	// FieldReloc is the relocation type that an assembler gives the PC-relative
+	// field of the instruction at the start of code, where it refers to another
+	// section. ok is false where there is no such type or no such field.
+	FieldReloc func(code []byte) (typ uint32, ok bool)
+	// AccessReloc tells whether the field at code[relocOff:], to which a relocation
+	// of type typ belongs, is all of the address at which the instruction at
+	// code[insnOff:] reads or writes. What it refers to is then within a variable.
+	// An address that is only computed may be the end of one, or a base to which
+	// an index is added, and so may lie outside. It may be nil.
+	AccessReloc func(typ uint32, code []byte, insnOff, relocOff int) bool
 	// PCAdjust tells how many bytes lie between the start of the field that is
 	// relocated at code[relocOff:] and the address that its instruction, at
 	// code[insnOff:], counts from: S + A + PCAdjust is what a PC-relative
@@ -55,6 +70,10 @@ type Arch struct {
 	// place. ok is false where there is no known rewrite: then the field has to
 	// hold what Relocs says.
 	Relax func(typ uint32, orig, linked []byte, off int) (r Rewrite, ok bool)
+	// Trampoline recognises code, at address at, that only goes on elsewhere, as
+	// linkers make it: an entry of the PLT, or a thunk where a call does not
+	// reach.
+	Trampoline func(code []byte, at Addr) (t Trampoline, ok bool)
 
 	// EndsInCall tells whether a call instruction ends where code ends, so that
 	// the address behind it may be a return address.
@@ -65,6 +84,13 @@ type Arch struct {
 	// Jump encodes an unconditional jump that stands at from and goes to to.
 	// The error wraps ErrRange where to is out of reach.
 	Jump func(from, to Addr) ([]byte, error)
+	// FarJump encodes a jump to anywhere, in FarJumpSize bytes. It is indirect:
+	// in guarded memory it has to go where Lands. It is nil where the port has
+	// none. FarReach is what Reach is for a payload whose every jump is a far
+	// one, or near enough for Jump.
+	FarJump     func(to Addr) []byte
+	FarJumpSize int
+	FarReach    uint64
 	// StubSize is the number of bytes of Stub, a multiple of its alignment.
 	StubSize int
 	// Stub encodes a jump, standing at at, to the address that the 8-byte slot
@@ -89,6 +115,26 @@ type Arch struct {
 	SigFrame SigFrame
 	// Mangling is nil where nothing is known of it.
 	Mangling *Mangling
+}
+
+// Entry is how a jump is put at the start of a function: Skip bytes of the
+// function stay, Pad and the jump are written behind them. A thread that has not
+// begun with the function stands at its start or, where nothing is skipped but
+// a landing pad, right behind that; there the jump may be written under it.
+type Entry struct {
+	Skip int    // bytes of the function's own landing pad
+	Pad  []byte // a landing pad that takes the place of one that does more
+}
+
+// Size is the number of bytes, from the start of the function, that a jump of
+// jump bytes takes up.
+func (e Entry) Size(jump int) int { return e.Skip + len(e.Pad) + jump }
+
+// Trampoline is code that only goes on elsewhere.
+type Trampoline struct {
+	Len  int  // bytes up to and with the jump
+	To   Addr // where it goes, or the 8-byte slot that holds where
+	Slot bool
 }
 
 // Dynamic is the port's dynamic relocation types, as images carry them. They

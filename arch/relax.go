@@ -27,6 +27,11 @@ type Rewrite struct {
 	// LocalExec says that the block's address became the thread pointer, so that
 	// the DTP-relative relocations of the same code hold TP-relative offsets.
 	LocalExec bool
+
+	// Veneer says that the instruction was moved away: the S of Howto is where
+	// it stands now, relocated by the row of its own type and followed by a jump
+	// to what came behind it.
+	Veneer bool
 }
 
 // Expect returns the bytes from Start to End that the image has to hold. o has
@@ -52,6 +57,16 @@ func (r Rewrite) Solve(linked []byte, o Operands) (by byte, v int64, ok bool) {
 	}
 	x := r.Howto.Field.Get(linked[at : at+r.Howto.Size])
 	return r.Howto.Expr.Solve(x, r.operands(o))
+}
+
+// Clue is what the bytes from Start to End of an image tell, where they do not
+// tell all. o is as in Expect.
+func (r Rewrite) Clue(linked []byte, o Operands) (Clue, bool) {
+	at := r.Off - r.Start
+	if at < 0 || at > len(linked) {
+		return Clue{}, false
+	}
+	return r.Howto.Clue(linked[at:], r.operands(o))
 }
 
 func (r Rewrite) operands(o Operands) Operands {

@@ -3,6 +3,7 @@
 package arch
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 )
@@ -14,6 +15,8 @@ var (
 	ErrAlign = errors.New("misaligned")
 	// ErrPlace: the place is shorter than the relocation.
 	ErrPlace = errors.New("place is cut short")
+	// ErrAddend: the relocation has an addend, and nothing can honour it.
+	ErrAddend = errors.New("addend is not supported")
 )
 
 // Operands are the inputs of a relocation, in the letters of the psABIs; see
@@ -30,9 +33,11 @@ type Operands struct {
 type Expr struct {
 	Text string
 	eval func(Operands) int64
-	// uses is the operand in which the expression is linear, so that it can
-	// be solved; 0 where it is not (pages, low parts).
-	uses byte
+	// uses is the operand v of which a field tells the bits lo to hi-1 of v + A;
+	// all 64 where the expression is linear, so that it can be solved. 0 where it
+	// tells nothing.
+	uses   byte
+	lo, hi uint
 }
 
 // Calc is an expression that cannot be solved for a symbol.
@@ -41,7 +46,14 @@ func Calc(text string, eval func(Operands) int64) Expr { return Expr{Text: text,
 // Linear is an expression X = v + rest, where v is the operand that by names:
 // 'S', 'G', 'T' (TP), 'D' (DTP) or 'B' (GOT, the base).
 func Linear(by byte, text string, eval func(Operands) int64) Expr {
-	return Expr{Text: text, eval: eval, uses: by}
+	return Expr{Text: text, eval: eval, uses: by, hi: 64}
+}
+
+// Part is an expression whose field tells the bits lo to hi-1 of v + A and no
+// others: X is v + A, or v + A with bits below lo cleared, plus what does not
+// depend on either. It cannot be solved alone; Solve joins several.
+func Part(by byte, lo, hi uint, text string, eval func(Operands) int64) Expr {
+	return Expr{Text: text, eval: eval, uses: by, lo: lo, hi: hi}
 }
 
 // Eval computes X.
@@ -50,6 +62,14 @@ func (e Expr) Eval(o Operands) int64 { return e.eval(o) }
 // Solve finds the operand (its letter is returned too) that gives x, the other
 // operands being o. ok is false where the expression cannot be solved.
 func (e Expr) Solve(x int64, o Operands) (by byte, v int64, ok bool) {
+	if e.lo != 0 || e.hi != 64 {
+		return 0, 0, false
+	}
+	return e.uses, x - e.without(o), true
+}
+
+// without is X where the operand that the expression is solved for is 0.
+func (e Expr) without(o Operands) int64 {
 	switch e.uses {
 	case 'S':
 		o.S = 0
@@ -61,10 +81,8 @@ func (e Expr) Solve(x int64, o Operands) (by byte, v int64, ok bool) {
 		o.DTP = 0
 	case 'B':
 		o.GOT = 0
-	default:
-		return 0, 0, false
 	}
-	return e.uses, x - e.eval(o), true
+	return e.eval(o)
 }
 
 // Check is what has to hold of X before it is stored.
@@ -146,6 +164,9 @@ type Howto struct {
 	Check Check
 	Field Field
 	Need  Need
+	// NoAddend: A has to be 0, because it belongs to what a slot holds and not
+	// to where the slot is.
+	NoAddend bool
 }
 
 // Apply computes X, checks it and stores it in place, which holds the bytes at
@@ -157,6 +178,9 @@ func (h Howto) Apply(place []byte, o Operands) error {
 	if len(place) < h.Size {
 		return fmt.Errorf("%s: %w", h.Name, ErrPlace)
 	}
+	if h.NoAddend && o.A != 0 {
+		return fmt.Errorf("%s: A = %#x: %w", h.Name, o.A, ErrAddend)
+	}
 	x := h.Expr.Eval(o)
 	if err := h.Check.Verify(x); err != nil {
 		return fmt.Errorf("%s: %s = %#x: %w", h.Name, h.Expr.Text, x, err)
@@ -165,15 +189,16 @@ func (h Howto) Apply(place []byte, o Operands) error {
 	return nil
 }
 
-// Mask has a set bit for each bit of the place that the relocation writes.
+// Mask has a set bit for each bit of the place that the relocation writes: those
+// that come out the same whatever they were.
 func (h Howto) Mask() []byte {
-	zero, ones := make([]byte, h.Size), make([]byte, h.Size)
+	zeros, ones := make([]byte, h.Size), bytes.Repeat([]byte{0xff}, h.Size)
 	if h.Size > 0 {
-		h.Field.Put(zero, 0)
-		h.Field.Put(ones, -1)
+		h.Field.Put(zeros, 0)
+		h.Field.Put(ones, 0)
 	}
 	for i := range ones {
-		ones[i] ^= zero[i]
+		ones[i] ^= ^zeros[i]
 	}
 	return ones
 }

@@ -11,13 +11,14 @@ import (
 
 	"github.com/ulpatch/ulpatch/arch"
 	"github.com/ulpatch/ulpatch/arch/amd64"
+	"github.com/ulpatch/ulpatch/arch/arm64"
 )
 
 // ErrUnsupported: there is no port for the CPU.
 var ErrUnsupported = errors.New("unsupported CPU")
 
 // List returns every port.
-func List() []*arch.Arch { return []*arch.Arch{amd64.Arch} }
+func List() []*arch.Arch { return []*arch.Arch{amd64.Arch, arm64.Arch} }
 
 // ByMachine finds a port by e_machine.
 func ByMachine(m elf.Machine) (*arch.Arch, error) {
