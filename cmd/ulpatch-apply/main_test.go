@@ -121,6 +121,7 @@ func startVictim(ts *testscript.TestScript, f *live.Fixture) {
 	v, err := live.Start(f.Program, "idle=2", "hammer=1")
 	ts.Check(err)
 	ts.Setenv("PID", strconv.Itoa(v.PID))
+	ts.Setenv("TOOL", strconv.Itoa(os.Getpid())) // a process that is nobody's to patch
 	ts.Defer(func() {
 		if err := v.Quit(); err != nil {
 			ts.Fatalf("the victim: %v", err)
