@@ -108,8 +108,12 @@ func printPatches(c *cli.Context, patches []listed) error {
 		return err
 	}
 	for _, p := range patches {
-		if p.Revoked != "" {
-			ui.Warnf(c.App.ErrWriter, program, "process %d: %s version %d is revoked: %s", p.PID, p.ID, p.Version, p.Revoked)
+		if p.Revoked == "" {
+			continue
+		}
+		ui.Warnf(c.App.ErrWriter, program, "process %d: %s version %d is revoked: %s", p.PID, p.ID, p.Version, p.Revoked)
+		// The name is what the process says; a shell must not be given any other.
+		if format.CheckID(p.ID) == nil {
 			ui.Hintf(c.App.ErrWriter, program, "%s revert --pid %d %s takes it out", program, p.PID, p.ID)
 		}
 	}
