@@ -101,10 +101,7 @@ func (o *operation) applyOnce(b *format.Bundle) (Stage, error) {
 		return "", nil
 	}
 
-	held, err := stage(o.p, gadgets, pl, o.Step)
-	o.result.Held, o.result.HeldUS = held, float64(held.Nanoseconds())/1e3
-	o.touched = true
-	if err != nil {
+	if err := o.stage(gadgets, pl); err != nil {
 		return StageStage, err
 	}
 	o.Step("staged")
@@ -123,6 +120,22 @@ func (o *operation) applyOnce(b *format.Bundle) (Stage, error) {
 		o.tidy()
 	}
 	return "", nil
+}
+
+// stage maps a plan's parts, as soon as a thread can be borrowed for it.
+func (o *operation) stage(g gadgets, pl *plan) error {
+	wait := time.Millisecond
+	for {
+		held, err := stage(o.p, g, pl, o.Step)
+		o.result.Held, o.result.HeldUS = held, float64(held.Nanoseconds())/1e3
+		o.touched = o.touched || !errors.Is(err, ErrBusy)
+		if !errors.Is(err, ErrBusy) || time.Now().Add(wait).After(o.deadline) {
+			return err
+		}
+		o.Log.Debug("no thread can be borrowed, trying again", "pid", o.p.id.PID, "reason", err)
+		time.Sleep(wait)
+		wait = min(2*wait, 100*time.Millisecond)
+	}
 }
 
 // change is the commit of a plan, with the patches that it replaces: those that

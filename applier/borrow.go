@@ -181,9 +181,8 @@ func (b *borrowed) prepare() error {
 	}
 	b.frame, b.scratch = at, (at-scratchSize)&^15
 	b.low = b.scratch
-	stack, ok := b.p.maps.Find(sp - 1)
-	if !ok || !stack.Writable() || stack.Shared() || b.low < stack.Start {
-		return fmt.Errorf("thread %d %w: too little stack below %#x", b.TID, errUnfit, uint64(sp))
+	if err := b.roomBelow(sp); err != nil {
+		return err
 	}
 	b.saved = make([]byte, at+arch.Addr(len(frame))-b.low)
 	if err := b.p.mem.Read(b.low, b.saved); err != nil {
@@ -201,6 +200,25 @@ func (b *borrowed) prepare() error {
 	b.step("borrow:registers")
 	// Blocked, signals wait; the frame holds the mask as it was.
 	return b.SetSignalMask(allSignals)
+}
+
+// roomBelow makes sure that what lies below a stack pointer is that stack's, and
+// not another object of the heap that a small stack was allocated from: the
+// thread has to be on the stack that it was started with, which the kernel made
+// or which holds its thread-control block.
+func (b *borrowed) roomBelow(sp arch.Addr) error {
+	stack, ok := b.p.maps.Find(sp - 1)
+	if !ok || !stack.Writable() || stack.Shared() || b.low < stack.Start {
+		return fmt.Errorf("thread %d %w: too little stack below %#x", b.TID, errUnfit, uint64(sp))
+	}
+	own := stack.Path == "[stack]"
+	if tp := b.p.arch.Regs.ThreadPointer; tp >= 0 && stack.Path != "[heap]" && stack.End-stack.Start <= largeStack {
+		own = own || stack.Contains(arch.Addr(binary.LittleEndian.Uint64(b.regs[tp:])))
+	}
+	if !own {
+		return fmt.Errorf("thread %d %w: it is not on the stack that it was started with", b.TID, errUnfit)
+	}
+	return nil
 }
 
 func (b *borrowed) setCall(nr uint64, args ...uint64) error {

@@ -219,11 +219,11 @@ func (s *suspended) learnGuard(threads []*thread) {
 	}
 	s.guarded = true
 	for _, t := range threads {
-		if t.gone || m == nil {
+		if t.gone || m == nil || s.p.arch.Regs.ThreadPointer < 0 {
 			continue
 		}
 		var buf [8]byte
-		tp := binary.LittleEndian.Uint64(t.regs[m.ThreadPointer:])
+		tp := binary.LittleEndian.Uint64(t.regs[s.p.arch.Regs.ThreadPointer:])
 		if s.p.mem.Read(arch.Addr(tp)+arch.Addr(m.Guard), buf[:]) == nil {
 			s.guard = binary.LittleEndian.Uint64(buf[:])
 			return

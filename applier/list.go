@@ -37,7 +37,11 @@ func ListAll() (patches []Patch, err error) {
 		return nil, err
 	}
 	for _, pid := range pids {
-		maps, merr := proc.ReadMaps(pid)
+		live, merr := proc.LiveThread(pid)
+		if merr != nil {
+			continue
+		}
+		maps, merr := proc.ReadMaps(live)
 		if merr != nil || !patched(maps) {
 			continue
 		}

@@ -143,9 +143,7 @@ func (p *plan) add(v *view, mem module.Memory, mod *module.Module, src source, t
 			if old, err = r.jump(v.arch, below); err != nil {
 				return err
 			}
-			// Who is inside the patch below is inside the function, too.
-			start := r.Base + arch.Addr(below.New)
-			p.quiet = append(p.quiet, zone{name: s.Name, start: start, end: start + arch.Addr(below.NewSize)})
+			p.quiet = append(p.quiet, r.zone()) // who is inside it is inside the function, too
 		}
 		p.edits = append(p.edits, edit{s.Name, arch.Addr(s.At), old, jump})
 	}
@@ -176,7 +174,7 @@ func (p *plan) site(v *view, mem module.Memory, mod *module.Module, f format.Fun
 	}
 	skip := uint64(at - start)
 	if skip+uint64(v.arch.JumpSize) > min(f.Room, f.Size) {
-		return recordSite{}, refused("%d bytes are too few for a jump of %d", min(f.Room, f.Size)-skip, v.arch.JumpSize)
+		return recordSite{}, refused("%d bytes are too few for a landing pad of %d and a jump of %d", min(f.Room, f.Size), skip, v.arch.JumpSize)
 	}
 	p.quiet = append(p.quiet, zone{f.Name, start, start + arch.Addr(f.Size), [2]arch.Addr{start, at}})
 	for _, r := range f.Parts {

@@ -130,7 +130,7 @@ func TestPlanRefused(t *testing.T) {
 		want   string
 	}{
 		"breakpoint":      {func(p *planned) { p.mem.find(textAt+63, 1)[0] = 0xcc }, "are not those of the image"},
-		"too little room": {func(p *planned) { p.file.Table.Functions[0].Room = 4 }, "4 bytes are too few for a jump of 5"},
+		"too little room": {func(p *planned) { p.file.Table.Functions[0].Room = 4 }, "4 bytes are too few for a landing pad of 0 and a jump of 5"},
 		"no code":         {func(p *planned) { p.file.Table.Functions[0].Addr = format.Hex(textAt + 0x1000) }, "is no code"},
 		"beyond code":     {func(p *planned) { p.file.Table.Functions[0].Addr = format.Hex(textAt + 0x1000 - 63) }, "is no code"},
 		"symbol missing":  {func(p *planned) { p.file.Table.Functions[0].Symbol = "other" }, `does not define "other"`},

@@ -13,6 +13,9 @@ type Regs struct {
 	DWARF            []int
 	DWARFSP, DWARFFP int
 	DWARFRA          int
+	// ThreadPointer is the register offset of the thread pointer; -1 where it is
+	// not in the set.
+	ThreadPointer int
 	// RAInRegister: a called function finds its return address in a register
 	// (the link register) and not on the stack.
 	RAInRegister bool
@@ -65,9 +68,8 @@ type SigFrame struct {
 // Mangling is how the C library hides the stack pointer and the program counter
 // in a jmp_buf (glibc's PTR_MANGLE).
 type Mangling struct {
-	// ThreadPointer is the register offset in Regs of the thread pointer, and
-	// Guard the offset from it of the 8-byte secret.
-	ThreadPointer, Guard int
+	// Guard is the offset of the 8-byte secret from the thread pointer.
+	Guard int
 	// Reveal gives back what was mangled with the secret.
 	Reveal func(word, guard uint64) uint64
 }

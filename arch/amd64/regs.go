@@ -49,6 +49,8 @@ var regs = arch.Regs{
 	DWARFSP: 7,
 	DWARFFP: 6,
 	DWARFRA: 16,
+
+	ThreadPointer: regFSBase,
 }
 
 // Results of a system call that was interrupted (linux/include/linux/errno.h).
@@ -88,9 +90,8 @@ var syscall = arch.Syscall{
 
 // mangling is that of glibc (sysdeps/unix/sysv/linux/x86_64/pointer_guard.h).
 var mangling = &arch.Mangling{
-	ThreadPointer: regFSBase,
-	Guard:         0x30,
-	Reveal:        func(word, guard uint64) uint64 { return bits.RotateLeft64(word, -17) ^ guard },
+	Guard:  0x30,
+	Reveal: func(word, guard uint64) uint64 { return bits.RotateLeft64(word, -17) ^ guard },
 }
 
 // restart rewrites the registers of a thread that was stopped in a system call
