@@ -5,12 +5,14 @@ package format
 import (
 	"bytes"
 	"reflect"
+	"runtime/metrics"
 	"testing"
 )
 
 // FuzzDecodeBundle signs what comes, so that all layers are reached: a bundle
 // or an error, never both; what is accepted is written back to the same bytes;
-// payloads have the size that the manifest says.
+// payloads have the size that the manifest says; memory is in proportion to what
+// is there, and to that size.
 func FuzzDecodeBundle(f *testing.F) {
 	_, _, unsigned := sample(f)
 	key := seeded(f, 1)
@@ -18,7 +20,11 @@ func FuzzDecodeBundle(f *testing.F) {
 	f.Add(sign1(f, unsigned, key))
 	f.Add(one(f, []byte("payload"), func(_ *PayloadInfo, frame []byte) []byte { return frame }))
 	f.Fuzz(func(t *testing.T, data []byte) {
+		start := allocations()
 		u, err := OpenUnverified(bytes.NewReader(data), int64(len(data)))
+		if taken := allocations() - start; taken > 64*uint64(len(data))+1<<20 {
+			t.Fatalf("%d bytes of memory for %d", taken, len(data))
+		}
 		if (err == nil) != (u != nil) {
 			t.Fatalf("result %v with error %v", u, err)
 		}
@@ -43,7 +49,11 @@ func FuzzDecodeBundle(f *testing.F) {
 			t.Fatal(err)
 		}
 		for i, p := range b.Manifest.Payloads {
+			start := allocations()
 			payload, err := b.Payload(i)
+			if taken := allocations() - start; taken > uint64(p.Size+p.PackedSize)+4<<20 {
+				t.Fatalf("%d bytes of memory for a payload of %d", taken, p.Size)
+			}
 			if err == nil && (int64(len(payload)) != p.Size || digest(payload) != p.Digest) {
 				t.Fatalf("payload %d of %d bytes, expected %d", i, len(payload), p.Size)
 			}
@@ -52,6 +62,13 @@ func FuzzDecodeBundle(f *testing.F) {
 			}
 		}
 	})
+}
+
+// allocations is how many bytes the process has allocated so far.
+func allocations() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
 }
 
 // FuzzManifest: as FuzzDecodeBundle, for the manifest alone.

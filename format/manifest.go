@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"unicode/utf8"
 )
 
 // Limits of a manifest's members.
@@ -54,22 +55,45 @@ func DecodeManifest(data []byte) (Manifest, error) {
 	if len(data) > MaxManifestSize {
 		return Manifest{}, fmt.Errorf("%w: %d bytes, more than %d", ErrManifest, len(data), MaxManifestSize)
 	}
-	var wants struct {
-		Critical []string `json:"critical"`
-	}
-	if err := json.Unmarshal(data, &wants); err != nil {
+	feature, err := unknownFeature(data)
+	if err != nil {
 		return Manifest{}, fmt.Errorf("%w: %w", ErrManifest, err)
 	}
-	for _, feature := range wants.Critical {
-		if featurePattern.MatchString(feature) && !slices.Contains(features, feature) {
-			return Manifest{}, fmt.Errorf("%w: %s", ErrFeature, feature)
-		}
+	if feature != "" {
+		return Manifest{}, fmt.Errorf("%w: %s", ErrFeature, feature)
 	}
 	m, err := decodeCanonical(data, encodeManifest)
 	if err != nil {
 		return Manifest{}, fmt.Errorf("%w: %w", ErrManifest, err)
 	}
 	return m, nil
+}
+
+// unknownFeature looks for a critical feature that is not known in whatever is
+// JSON: a newer version may have another form. "" is none.
+func unknownFeature(data []byte) (string, error) {
+	if !utf8.Valid(data) {
+		return "", errors.New("json: not UTF-8")
+	}
+	var members map[string]json.RawMessage // a struct's fields would ignore case
+	if err := json.Unmarshal(data, &members); err != nil {
+		return "", err
+	}
+	var critical []any
+	if raw, ok := members["critical"]; !ok || json.Unmarshal(raw, &critical) != nil {
+		return "", nil
+	}
+	unknown := ""
+	for _, element := range critical {
+		feature, ok := element.(string)
+		if !ok {
+			return "", nil
+		}
+		if unknown == "" && featurePattern.MatchString(feature) && !slices.Contains(features, feature) {
+			unknown = feature
+		}
+	}
+	return unknown, nil
 }
 
 func encodeManifest(m Manifest) ([]byte, error) {

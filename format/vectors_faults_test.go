@@ -59,6 +59,10 @@ func (m *maker) manifests() {
 		{"manifest-expires-leap-second", "manifest", "a 61st second", `"expires":""`, `"expires":"2016-12-31T23:59:60Z"`},
 		{"manifest-expires-year", "manifest", "the year 10000", `"expires":""`, `"expires":"10000-01-01T00:00:00Z"`},
 		{"manifest-expires-number", "manifest", "seconds since 1970", `"expires":""`, `"expires":1893553445`},
+		{"manifest-critical-case", "manifest", "Critical is not critical, whatever it lists", `"critical":[]`, `"Critical":["threshold"]`},
+		{"manifest-critical-not-strings", "manifest", "what is no list of strings lists no features", `"critical":[]`, `"critical":["threshold",1]`},
+		{"manifest-critical-not-utf8", "manifest", "what is not UTF-8 is not JSON and lists no features", `bounds check","expires":"","critical":[]`, "bounds\xff\",\"expires\":\"\",\"critical\":[\"threshold\"]"},
+		{"feature-unknown-twice", "feature", "the last of two members counts", `"critical":[]`, `"critical":[],"critical":["threshold"]`},
 		{"feature-unknown", "feature", "a critical feature that this version does not have", `"critical":[]`, `"critical":["threshold"]`},
 		{"feature-unknown-with-member", "feature", "what it needs is said before what is odd", `"critical":[]`, `"critical":["windows"],"windows":"night"`},
 	} {

@@ -129,16 +129,17 @@ def address(text):
     return int(text[2:], 16)
 
 
-def parse_canonical(data):
-    def no(value):
-        raise ValueError(f"number {value}")
+def no_json(value):
+    raise ValueError(f"number {value}")
 
+
+def parse_canonical(data):
     def unique(pairs):
         if len(dict(pairs)) != len(pairs):
             raise ValueError("a member twice")
         return dict(pairs)
 
-    value = json.loads(data.decode(), object_pairs_hook=unique, parse_float=no, parse_constant=no)
+    value = json.loads(data.decode(), object_pairs_hook=unique, parse_float=no_json, parse_constant=no_json)
     if json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() != data:
         raise ValueError("not in canonical form")
     return value
@@ -226,7 +227,7 @@ def check_signatures(signed, signatures, keys, threshold):
 
 
 def check_features(data):
-    value = json.loads(data.decode())
+    value = json.loads(data.decode(), parse_int=len, parse_float=len, parse_constant=no_json)  # however long
     critical = value.get("critical") if isinstance(value, dict) else None
     if isinstance(critical, list) and all(isinstance(feature, str) for feature in critical):
         for feature in critical:
