@@ -28,7 +28,6 @@ var (
 	// Groups of a distance: the borrow from the bits below is not known, so that
 	// nothing can be solved.
 	sAPPart  = arch.Calc("S + A - P", symbolFromP)
-	gPPart   = arch.Calc("G - P", slotFromP)
 	gGOTPart = arch.Calc("G - GOT", slotFromGOT)
 )
 
@@ -89,7 +88,7 @@ var Relocs = map[elf.R_AARCH64]arch.Howto{
 	rMovwPRelG1NC:                 insn(group(1), sAPPart, arch.Unchecked),
 	rMovwPRelG2:                   insn(signedGroup(2), sAPPart, arch.Signed(49)),
 	rMovwPRelG2NC:                 insn(group(2), sAPPart, arch.Unchecked),
-	rMovwPRelG3:                   insn(group(3), sAPPart, arch.Unchecked),
+	rMovwPRelG3:                   insn(signedGroup(3), sAPPart, arch.Unchecked),
 
 	elf.R_AARCH64_LD_PREL_LO19:        insn(imm19, sAP, arch.Signed(21).Align(4)),
 	elf.R_AARCH64_ADR_PREL_LO21:       insn(adr, sAP, arch.Signed(21)),
@@ -112,26 +111,18 @@ var Relocs = map[elf.R_AARCH64]arch.Howto{
 	elf.R_AARCH64_LD64_GOT_LO12_NC:  slot(ldst(3), gLow, arch.Unchecked.Align(8), arch.NeedGOT),
 	elf.R_AARCH64_LD64_GOTPAGE_LO15: slot(ldst15, gPageGOT, arch.Unsigned(15).Align(8), arch.NeedGOT),
 	elf.R_AARCH64_LD64_GOTOFF_LO15:  slot(ldst15, gGOT, arch.Unsigned(15).Align(8), arch.NeedGOT),
-	rMovwGOTOffG0:                   slot(signedGroup(0), gGOTPart, arch.Signed(17), arch.NeedGOT),
 	rMovwGOTOffG0NC:                 slot(group(0), gGOTPart, arch.Unchecked, arch.NeedGOT),
 	rMovwGOTOffG1:                   slot(signedGroup(1), gGOTPart, arch.Signed(33), arch.NeedGOT),
-	rMovwGOTOffG1NC:                 slot(group(1), gGOTPart, arch.Unchecked, arch.NeedGOT),
-	rMovwGOTOffG2:                   slot(signedGroup(2), gGOTPart, arch.Signed(49), arch.NeedGOT),
-	rMovwGOTOffG2NC:                 slot(group(2), gGOTPart, arch.Unchecked, arch.NeedGOT),
-	rMovwGOTOffG3:                   slot(group(3), gGOTPart, arch.Unchecked, arch.NeedGOT),
 
 	elf.R_AARCH64_TLSGD_ADR_PREL21:  slot(adr, gP, arch.Signed(21), arch.NeedTLSGD),
 	elf.R_AARCH64_TLSGD_ADR_PAGE21:  slot(adrp, gPage, arch.Signed(33), arch.NeedTLSGD),
 	elf.R_AARCH64_TLSGD_ADD_LO12_NC: slot(add, gLow, arch.Unchecked, arch.NeedTLSGD),
-	elf.R_AARCH64_TLSGD_MOVW_G1:     slot(signedGroup(1), gPPart, arch.Signed(33), arch.NeedTLSGD),
-	elf.R_AARCH64_TLSGD_MOVW_G0_NC:  slot(group(0), gPPart, arch.Unchecked, arch.NeedTLSGD),
+	elf.R_AARCH64_TLSGD_MOVW_G1:     slot(signedGroup(1), gGOTPart, arch.Signed(33), arch.NeedTLSGD),
+	elf.R_AARCH64_TLSGD_MOVW_G0_NC:  slot(group(0), gGOTPart, arch.Unchecked, arch.NeedTLSGD),
 
 	elf.R_AARCH64_TLSLD_ADR_PREL21: slot(adr, gP, arch.Signed(21), arch.NeedTLSLD),
 	elf.R_AARCH64_TLSLD_ADR_PAGE21: slot(adrp, gPage, arch.Signed(33), arch.NeedTLSLD),
 	rTLSLDAddLo12NC:                slot(add, gLow, arch.Unchecked, arch.NeedTLSLD),
-	rTLSLDMovwG1:                   slot(signedGroup(1), gPPart, arch.Signed(33), arch.NeedTLSLD),
-	rTLSLDMovwG0NC:                 slot(group(0), gPPart, arch.Unchecked, arch.NeedTLSLD),
-	rTLSLDLdPRel19:                 slot(imm19, gP, arch.Signed(21).Align(4), arch.NeedTLSLD),
 
 	rTLSLDMovwDTPRelG2:                         insn(signedGroup(2), dtpPart(32, 64), arch.Signed(49)).Needs(arch.NeedDTP),
 	rTLSLDMovwDTPRelG1:                         insn(signedGroup(1), dtpPart(16, 64), arch.Signed(33)).Needs(arch.NeedDTP),
@@ -171,8 +162,8 @@ var Relocs = map[elf.R_AARCH64]arch.Howto{
 	elf.R_AARCH64_TLSLE_LDST128_TPREL_LO12:    insn(ldst(4), tpPart(0, 64), arch.Unsigned(12).Align(16)).Needs(arch.NeedTP),
 	elf.R_AARCH64_TLSLE_LDST128_TPREL_LO12_NC: insn(ldst(4), tpPart(0, 12), arch.Unchecked.Align(16)).Needs(arch.NeedTP),
 
-	elf.R_AARCH64_TLSIE_MOVW_GOTTPREL_G1:      slot(signedGroup(1), gPPart, arch.Signed(33), arch.NeedGOTTP),
-	elf.R_AARCH64_TLSIE_MOVW_GOTTPREL_G0_NC:   slot(group(0), gPPart, arch.Unchecked, arch.NeedGOTTP),
+	elf.R_AARCH64_TLSIE_MOVW_GOTTPREL_G1:      slot(signedGroup(1), gGOTPart, arch.Signed(33), arch.NeedGOTTP),
+	elf.R_AARCH64_TLSIE_MOVW_GOTTPREL_G0_NC:   slot(group(0), gGOTPart, arch.Unchecked, arch.NeedGOTTP),
 	elf.R_AARCH64_TLSIE_ADR_GOTTPREL_PAGE21:   slot(adrp, gPage, arch.Signed(33), arch.NeedGOTTP),
 	elf.R_AARCH64_TLSIE_LD64_GOTTPREL_LO12_NC: slot(ldst(3), gLow, arch.Unchecked.Align(8), arch.NeedGOTTP),
 	elf.R_AARCH64_TLSIE_LD_GOTTPREL_PREL19:    slot(imm19, gP, arch.Signed(21).Align(4), arch.NeedGOTTP),
