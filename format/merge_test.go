@@ -282,3 +282,16 @@ func allocated(f func()) uint64 {
 	runtime.ReadMemStats(&after)
 	return after.TotalAlloc - before.TotalAlloc
 }
+
+// Parts come from verified bundles too. Merging one takes its signatures off.
+func TestPartOfVerified(t *testing.T) {
+	_, _, unsigned := sample(t)
+	key := seeded(t, 1)
+	b, err := open(sign1(t, unsigned, key), public(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if merged, err := Merge([]Part{b.Part("verified")}, nil); err != nil || !bytes.Equal(merged, unsigned) {
+		t.Errorf("merged: %v", err)
+	}
+}
