@@ -79,21 +79,29 @@ func unknownFeature(data []byte) (string, error) {
 	if err := json.Unmarshal(data, &members); err != nil {
 		return "", err
 	}
-	var critical []any
-	if raw, ok := members["critical"]; !ok || json.Unmarshal(raw, &critical) != nil {
-		return "", nil
+	for _, feature := range stringList(members["critical"]) {
+		if featurePattern.MatchString(feature) && !slices.Contains(features, feature) {
+			return feature, nil
+		}
 	}
-	unknown := ""
-	for _, element := range critical {
-		feature, ok := element.(string)
+	return "", nil
+}
+
+// stringList is nil for what is no list of strings.
+func stringList(raw json.RawMessage) []string {
+	var elements []any
+	if json.Unmarshal(raw, &elements) != nil {
+		return nil
+	}
+	list := make([]string, len(elements))
+	for i, element := range elements {
+		text, ok := element.(string)
 		if !ok {
-			return "", nil
+			return nil
 		}
-		if unknown == "" && featurePattern.MatchString(feature) && !slices.Contains(features, feature) {
-			unknown = feature
-		}
+		list[i] = text
 	}
-	return unknown, nil
+	return list
 }
 
 func encodeManifest(m Manifest) ([]byte, error) {
