@@ -41,7 +41,7 @@ const (
 	ldrLit   = 0x58000000 // of 64 bits
 	movzHigh = 0xd2a00000 // of 64 bits, lsl #16
 	movkInsn = 0xf2800000 // of 64 bits
-	blrX1    = 0xd63f0020
+	blrInsn  = 0xd63f0000
 	blInsn   = 0x94000000
 	mrsX1TP  = 0xd53bd041 // mrs x1, tpidr_el0
 	addX0X1  = 0x8b000020 // add x0, x1, x0

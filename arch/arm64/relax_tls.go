@@ -21,8 +21,9 @@ func (s site) initialExec(t elf.R_AARCH64) []candidate {
 	return nil
 }
 
-// descriptor is for the sequence that calls a descriptor's resolver, whose
-// registers the ABI prescribes and whose instructions stay together.
+// descriptor is for the sequence that calls a descriptor's resolver, which takes
+// and gives x0, and whose instructions stay together. The resolver's address may
+// be in any other register.
 func (s site) descriptor(t elf.R_AARCH64) []candidate {
 	movz := func(name string) candidate {
 		return candidate{"TLSDESC -> LE: " + name + " -> movz", []uint32{movzHigh}, toTPHigh}
@@ -33,21 +34,22 @@ func (s site) descriptor(t elf.R_AARCH64) []candidate {
 	gone := func(name string) candidate {
 		return candidate{"TLSDESC -> LE or IE: " + name + " -> nop", []uint32{nop}, arch.Marker}
 	}
-	const ldrX1, ldrX0 = ldrInsn | 1, ldrInsn
-	switch w := s.at(0); {
+	w := s.at(0)
+	reg := w & 31
+	switch {
 	case t == elf.R_AARCH64_TLSDESC_ADR_PAGE21 && w == adrpInsn:
 		all := []candidate{movz("adrp")}
-		if s.at(1) == ldrX1 && s.became(1, ldrX0, toGOTTPLow) { // else it is as it was
+		if s.at(1)&^31 == ldrInsn && s.at(1) != ldrInsn && s.became(1, ldrInsn, toGOTTPLow) { // else it is as it was
 			all = append(all, candidate{"TLSDESC -> IE: adrp", []uint32{adrpInsn}, toGOTTPPage})
 		}
 		return all
-	case t == elf.R_AARCH64_TLSDESC_LD64_LO12_NC && w == ldrX1:
-		return []candidate{movk("ldr"), {"TLSDESC -> IE: ldr x1 -> ldr x0", []uint32{ldrX0}, toGOTTPLow}}
+	case t == elf.R_AARCH64_TLSDESC_LD64_LO12_NC && w == ldrInsn|reg && reg != 0:
+		return []candidate{movk("ldr"), {"TLSDESC -> IE: ldr x1 -> ldr x0", []uint32{ldrInsn}, toGOTTPLow}}
 	case t == elf.R_AARCH64_TLSDESC_ADD_LO12_NC && w == addInsn:
 		return []candidate{gone("add")}
-	case t == elf.R_AARCH64_TLSDESC_CALL && w == blrX1:
+	case t == elf.R_AARCH64_TLSDESC_CALL && w&^(31<<5) == blrInsn:
 		return []candidate{gone("blr")}
-	case t == elf.R_AARCH64_TLSDESC_LD_PREL19 && w == ldrLit|1: // tiny code model
+	case t == elf.R_AARCH64_TLSDESC_LD_PREL19 && w == ldrLit|reg && reg != 0: // tiny code model
 		return []candidate{movz("ldr x1, literal"), {"TLSDESC -> IE: ldr x1 -> ldr x0, literal", []uint32{ldrLit}, toGOTTP}}
 	case t == elf.R_AARCH64_TLSDESC_ADR_PREL21 && w == adrInsn:
 		return []candidate{movk("adr"), gone("adr")}

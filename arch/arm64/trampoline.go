@@ -11,6 +11,7 @@ import (
 // trampoline knows what linkers put between a branch and its target:
 //
 //	adrp x16; ldr x17, [x16]; add x16; br x17    PLT of all linkers
+//	adrp x16; ldr x17, [x16]; br x17             .plt.got of mold
 //	adrp x16; add x16; br x16                    thunk of bfd, lld and mold
 //	ldr x16, .+8; br x16; .quad                  thunk of lld, absolute
 //	ldr x16, .+16; adr x17, .; add x16; br x16; .quad   thunk of bfd, relative
@@ -93,8 +94,11 @@ func (r *reader) viaPage(page arch.Addr) (arch.Trampoline, bool) {
 		return arch.Trampoline{Len: r.pos, To: page + imm}, ok
 	case ldrX17X:
 		slot := page + imm*8
-		if w := r.next(); w&offset != addX16 || page+arch.Addr(w>>10&0xfff) != slot {
-			return arch.Trampoline{}, false
+		if w := r.peek(); w&offset == addX16 {
+			if page+arch.Addr(w>>10&0xfff) != slot {
+				return arch.Trampoline{}, false
+			}
+			r.next()
 		}
 		if w := r.peek(); w == autia1716 || w == nop {
 			r.next()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 // Every instruction that a linker may rewrite, in the ways that compilers have
-// of it.
+// of it. ODD adds those that keep lld from rewriting any other.
 	.text
 	.globl	fixture_start
 	.type	fixture_start, %function
@@ -11,6 +11,7 @@ fixture_start:
 	adrp	x\r, :got:\v
 	ldr	x\r, [x\r, :got_lo12:\v]
 	.endr
+	.ifdef	ODD
 	adrp	x3, :got:\v		// another register
 	ldr	x4, [x3, :got_lo12:\v]
 	adrp	x3, :got:\v		// another instruction in between
@@ -19,6 +20,7 @@ fixture_start:
 	adrp	x3, :got:\v		// two loads of one page
 	ldr	x4, [x3, :got_lo12:\v]
 	ldr	x5, [x3, :got_lo12:\v]
+	.endif
 	.endr
 
 	.irp	v, target, variable
