@@ -47,7 +47,9 @@ type atom struct {
 	parent *atom   // of a .cold part: the function that it was split from
 	colds  []*atom // of a function: its .cold parts
 	opaque string  // of a function: why not all of its references are known
-	index  int     // in object.atoms; the order of everything that is emitted
+
+	referred int // how many references of the object are to it
+	index    int // in object.atoms; the order of everything that is emitted
 }
 
 // ref is a reference of one atom to another or to an undefined symbol.
@@ -58,6 +60,7 @@ type ref struct {
 	sym     *symbol // the symbol of the relocation; nil where it was recovered by decoding
 	addend  int64   // relative to the target's start, as the relocation's A
 	landing int64   // offset from the target's start that is really referred to
+	access  bool    // what is there is read or written, so it is the target's
 }
 
 // global says whether other units can refer to the atom.

@@ -4,9 +4,15 @@ package builder
 
 import "debug/elf"
 
-// A reference through a section's symbol to the place where one variable ends
-// and the next begins may mean either: the address behind the last element of
-// an array is often taken.
+// A reference through a section's symbol tells a place and not what is meant. The
+// place where one variable ends and the next begins may mean either: the address
+// behind the last element of an array is often taken. And the base of an array
+// that is indexed from 1, or from 'a', lies before it, in something else.
+//
+// That matters only where the payload would set the candidates apart. Two that
+// the image has lie there as they do in the object, or they do not; two that are
+// carried are laid out as they were. What is left is decided by evidence or
+// refused; see settle.go.
 
 // before returns the atom that ends where the reference lands, at the start of
 // its target, if the reference may mean that as well: the function has to refer
@@ -51,20 +57,4 @@ func (c *comparer) sameBorder(o, f *atom, x, y *ref) bool {
 		return c.sameLiteral(p, q)
 	}
 	return c.pairs.toOrig[q] == p
-}
-
-// checkBorder refuses a reference of the payload whose two readings lead to
-// different addresses.
-func (p *patch) checkBorder(from *atom, r *ref, l *location) {
-	prev := before(from, r)
-	if prev == nil {
-		return
-	}
-	_, at, in := l.orig(r.target)
-	o, end, prevIn := l.orig(prev)
-	if in && prevIn && uint64(end)+o.size == uint64(at) {
-		return
-	}
-	p.refuse(CodeAmbiguous, from.place(), from.name, "build the objects with -fdata-sections",
-		"+%#x refers to the end of %s or to the start of %s", r.off, prev, r.target)
 }

@@ -19,6 +19,8 @@ type unit struct {
 	constants map[*atom]*Difference // named read-only data of fixed that differs
 	troubles  []trouble             // changes of data that a process cannot take
 	dropped   []string              // functions that the patch spec excludes
+
+	alignments map[*atom]alignment // by function of fixed, where they were needed
 }
 
 // trouble is a change that is refused if what it is about is in an image.

@@ -63,6 +63,9 @@ func (o *object) adjustRelocs(a *atom) {
 		if o.pcRelative(r.typ) {
 			r.adjust = insns.adjust(r.off-a.off, o.arch.Relocs[r.typ].Size)
 		}
+		if access := o.arch.AccessReloc; access != nil && r.sym != nil && r.sym.typ == elf.STT_SECTION && insns.seek(r.off-a.off) {
+			r.access = access(r.typ, a.data, insns.at, int(r.off-a.off))
+		}
 		if r.sym == nil || !r.sym.defined() {
 			continue
 		}
@@ -135,6 +138,9 @@ func (o *object) connectAtom(a *atom) error {
 			return fmt.Errorf("%s+%#x: %s: %w", a, off, o.arch.RelocName(r.typ), err)
 		}
 		one.off = off
+		if one.target != nil {
+			one.target.referred++
+		}
 		a.refs = append(a.refs, one)
 	}
 	if a.kind == kindCode && len(a.section.atoms) > 1 {
@@ -204,7 +210,7 @@ func (o *object) fieldType(in arch.Insn) (uint32, bool) {
 // value; a section's symbol tells nothing, there the place that is referred to
 // decides.
 func (o *object) resolve(r rela) (ref, error) {
-	one := ref{typ: r.typ, sym: r.sym, addend: r.addend, landing: r.addend + r.adjust}
+	one := ref{typ: r.typ, sym: r.sym, addend: r.addend, landing: r.addend + r.adjust, access: r.access}
 	switch {
 	case r.sym == nil:
 		return one, fmt.Errorf("a relocation without a symbol is not supported")

@@ -76,10 +76,10 @@ func (e *emitter) lay() error {
 	for _, k := range kinds {
 		s := payload.Section{Name: k.name, Type: k.typ, Flags: k.flags, Align: 1}
 		for _, a := range e.p.order {
-			if !k.takes(a) {
+			if _, done := e.placed[a]; done || !k.takes(a) {
 				continue
 			}
-			e.placed[a] = placed{len(e.file.Sections), grow(&s, a.align, a.size, masked(a))}
+			e.layGroup(&s, e.p.together(a))
 		}
 		if s.Size > payload.MaxLoadSize {
 			return fmt.Errorf("%s: %s: %d bytes, more than %d", e.p.image.name, s.Name, s.Size, payload.MaxLoadSize)
@@ -90,6 +90,44 @@ func (e *emitter) lay() error {
 	}
 	e.layFrames()
 	return nil
+}
+
+// together returns what is carried at fixed distances from an atom, itself
+// included, by offset.
+func (p *patch) together(a *atom) []*atom {
+	if len(p.joined) == 0 {
+		return []*atom{a}
+	}
+	var out []*atom
+	for _, b := range p.order {
+		if b.section == a.section && p.group(b) == p.group(a) {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// layGroup appends atoms at the distances that they have in their section.
+func (e *emitter) layGroup(s *payload.Section, group []*atom) {
+	first, last := group[0], group[len(group)-1]
+	align := first.align
+	if len(group) > 1 {
+		align = first.section.align
+	}
+	base := (s.Size+align-1)&^(align-1) + first.off%align
+	if len(group) == 1 {
+		base = (s.Size + align - 1) &^ (align - 1)
+	}
+	grow(s, 1, base-s.Size, nil)
+	s.Align = max(s.Align, align)
+	grow(s, 1, last.off+last.size-first.off, nil)
+	for _, a := range group {
+		at := base + a.off - first.off
+		if s.Type != elf.SHT_NOBITS {
+			copy(s.Data[at:], masked(a))
+		}
+		e.placed[a] = placed{len(e.file.Sections), at}
+	}
 }
 
 // layFrames writes .eh_frame: each different CIE once, its FDEs behind it.

@@ -51,6 +51,25 @@ func (l *lab) object(fixture string, more ...string) string {
 	return out
 }
 
+// compile compiles a source text.
+func (l *lab) compile(name, text string, more ...string) string {
+	l.t.Helper()
+	source, out := l.path(name+".c"), l.path(name+".o")
+	if err := os.WriteFile(source, []byte(text), 0o600); err != nil {
+		l.t.Fatal(err)
+	}
+	l.run("gcc", slices.Concat(l.cflags, more, []string{"-c", source, "-o", out})...)
+	return out
+}
+
+// twice compiles a source text as it is and with -DFIXED, and links the original.
+func (l *lab) twice(text string, ldflags ...string) Options {
+	l.t.Helper()
+	orig, fixed := l.compile("orig", text), l.compile("fixed", text, "-DFIXED")
+	image := l.link("program", append([]string{orig}, ldflags...)...)
+	return Options{ID: "test", Images: []ImageFile{l.image(image)}, Pairs: []ObjectPair{l.pair("unit.o", orig, fixed)}}
+}
+
 // link makes an image out of objects and flags.
 func (l *lab) link(name string, args ...string) string {
 	l.t.Helper()

@@ -52,6 +52,7 @@ type rela struct {
 	sym    *symbol
 	addend int64
 	adjust int64 // S + addend + adjust is what is referred to
+	access bool  // and is read or written there
 }
 
 // object is a relocatable file as a graph of atoms.

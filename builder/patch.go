@@ -25,6 +25,9 @@ type patch struct {
 	queue  []*atom
 	order  []*atom // what is carried, by unit and place
 
+	joined   map[*atom]*atom     // carried atoms that keep their distance, each with the next
+	kept     map[*atom]arch.Addr // literals that stay where the image has them
+	again    bool                // kept grew
 	imports  map[format.Import]*imported
 	called   map[*object]map[string]bool // undefined symbols that code branches to
 	refusals Refusals
@@ -58,7 +61,7 @@ type imported struct {
 
 func newPatch(m *image, places []*location) *patch {
 	p := &patch{image: m, places: places, at: map[*object]*location{}, names: map[string]*binding{},
-		defs: map[string][]*atom{}, dests: map[*atom][]dest{}, imports: map[format.Import]*imported{}, called: map[*object]map[string]bool{}}
+		defs: map[string][]*atom{}, kept: map[*atom]arch.Addr{}, called: map[*object]map[string]bool{}}
 	p.report.Image = format.Image{Name: m.name, BuildID: m.buildID, Machine: m.arch.Name}
 	for _, l := range places {
 		p.at[l.unit.fixed] = l
@@ -98,6 +101,19 @@ func (p *patch) refuse(code Code, place, name, hint, format string, args ...any)
 func (p *patch) build() {
 	p.findDefinitions()
 	p.findSites()
+	found := slices.Clone(p.refusals)
+	for p.again = true; p.again; {
+		p.again = false
+		p.refusals = slices.Clone(found)
+		p.order, p.queue = nil, nil
+		p.dests, p.joined, p.imports = map[*atom][]dest{}, map[*atom]*atom{}, map[format.Import]*imported{}
+		p.close()
+	}
+	p.sortCarried()
+}
+
+// close carries the new functions and all that they need.
+func (p *patch) close() {
 	for _, s := range p.sites {
 		p.carry(s.new)
 	}
@@ -109,6 +125,9 @@ func (p *patch) build() {
 		}
 		dests := make([]dest, len(a.refs))
 		for i := range a.refs {
+			if l := p.at[a.object]; a.refs[i].target != nil {
+				p.settle(a, i, l)
+			}
 			dests[i] = p.resolve(a, &a.refs[i])
 		}
 		p.dests[a] = dests
@@ -119,7 +138,6 @@ func (p *patch) build() {
 			}
 		}
 	}
-	p.sortCarried()
 }
 
 func (p *patch) sortCarried() {

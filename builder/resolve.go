@@ -54,7 +54,9 @@ func (p *patch) internal(from *atom, r *ref, h arch.Howto) dest {
 		p.refuse(CodeAmbiguous, t.place(), t.name, "give the variable or function a name of its own", "it may be each of %v of the original", l.unit.pairs.ambiguous[t])
 		return dest{}
 	}
-	p.checkBorder(from, r, l)
+	if at, kept := p.kept[t]; kept {
+		return dest{imp: p.imageImport(at, t.String(), false, false, "the image has the same constant"), addend: r.addend}
+	}
 	switch {
 	case anonymous(t):
 		p.carry(t)

@@ -240,6 +240,9 @@ func (o *object) atomAt(sec *section, off int64) (*atom, error) {
 	if len(sec.atoms) == 0 && sec.size == 0 {
 		return o.newAtom(sec, 0, 0), nil
 	}
+	if sec.pieces == nil && len(sec.atoms) > 0 && off < 0 && off >= -biasReach {
+		return sec.atoms[0], nil // the base of an array that is indexed from more than 0
+	}
 	if off < 0 || uint64(off) > sec.size {
 		return nil, fmt.Errorf("%s%+#x: outside of the section", sec.name, off)
 	}

@@ -4,6 +4,7 @@ package builder
 
 import (
 	"bytes"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -13,10 +14,15 @@ import (
 // caller. Where the order leaves a doubt, nothing is paired and the candidates
 // are kept.
 func (p *pairing) statics(orig, fixed *object) {
-	os, fs := staticGroups(orig, p.toFixed), staticGroups(fixed, p.toOrig)
-	for _, base := range sortedKeys(fs) {
-		if len(os[base]) > 0 {
-			p.staticGroup(orig, os[base], fs[base])
+	ambiguous := p.ambiguous
+	for paired := -1; paired < len(p.toOrig); {
+		paired = len(p.toOrig) // one that was paired tells what it refers to itself
+		p.ambiguous = maps.Clone(ambiguous)
+		os, fs := staticGroups(orig, p.toFixed), staticGroups(fixed, p.toOrig)
+		for _, base := range sortedKeys(fs) {
+			if len(os[base]) > 0 {
+				p.staticGroup(orig, os[base], fs[base])
+			}
 		}
 	}
 }
@@ -50,7 +56,7 @@ func (b *ballot) vote(o, f *atom) {
 func (p *pairing) staticGroup(orig *object, os, fs []*atom) {
 	b := &ballot{map[*atom][]*atom{}, map[*atom][]*atom{}, map[*atom]bool{}}
 	for _, fn := range orig.atoms {
-		if other := p.toFixed[fn]; other != nil && !slices.Contains(os, fn) {
+		if other := p.toFixed[fn]; other != nil {
 			p.askUser(b, fn, other, os, fs)
 		}
 	}
@@ -117,6 +123,7 @@ func (p *pairing) askUser(b *ballot, o, f *atom, os, fs []*atom) {
 			b.vote(usesO[i], usesF[i])
 		}
 	default:
+		usesO, usesF = b.voteAligned(o, f, usesO, usesF)
 		for _, y := range usesF {
 			if x, sure := onlyLike(y, usesO, usesF); sure && x != nil {
 				b.vote(x, y)
@@ -125,6 +132,33 @@ func (p *pairing) askUser(b *ballot, o, f *atom, os, fs []*atom) {
 			}
 		}
 	}
+}
+
+// voteAligned votes for what the same instructions of two versions of a function
+// refer to, and returns what is left on both sides.
+func (b *ballot) voteAligned(o, f *atom, usesO, usesF []*atom) (restO, restF []*atom) {
+	same := ballot{map[*atom][]*atom{}, map[*atom][]*atom{}, nil}
+	for i, j := range align(o, f) {
+		if x, y := o.refs[j].target, f.refs[i].target; slices.Contains(usesO, x) && slices.Contains(usesF, y) {
+			same.vote(x, y)
+		}
+	}
+	for _, y := range usesF {
+		switch c := same.forFixed[y]; {
+		case len(c) == 1 && len(same.forOrig[c[0]]) == 1:
+			b.vote(c[0], y)
+		case len(c) > 0:
+			b.doubt[y] = true
+		default:
+			restF = append(restF, y)
+		}
+	}
+	for _, x := range usesO {
+		if len(same.forOrig[x]) == 0 {
+			restO = append(restO, x)
+		}
+	}
+	return restO, restF
 }
 
 // onlyLike finds the one of os that has size and content of y. It is not sure

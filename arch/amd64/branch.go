@@ -45,3 +45,22 @@ func pcAdjust(code []byte, insnOff, relocOff int) (int64, error) {
 	}
 	return int64(insn.Len - insn.FieldOff), nil
 }
+
+// accessReloc: a RIP-relative operand has no index, so what is read or written
+// lies at the address itself. lea only computes it, and prefetch may be given
+// any.
+func accessReloc(_ uint32, code []byte, insnOff, relocOff int) bool {
+	if insnOff < 0 || insnOff > len(code) {
+		return false
+	}
+	insn, err := decode(code[insnOff:], 0)
+	if err != nil || !insn.PCRel || insn.Kind != arch.Plain && insn.Kind != arch.IndirectCall && insn.Kind != arch.IndirectJump || insn.Nop || relocOff-insnOff != insn.FieldOff || insn.FieldOff < 2 {
+		return false
+	}
+	const lea, escape, prefetchW, prefetch = 0x8d, 0x0f, 0x0d, 0x18
+	op := code[relocOff-2]
+	if insn.FieldOff >= 3 && code[relocOff-3] == escape && (op == prefetchW || op == prefetch) {
+		return false
+	}
+	return op != lea
+}

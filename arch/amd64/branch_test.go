@@ -111,3 +111,35 @@ func TestBranchReloc(t *testing.T) {
 		}
 	}
 }
+
+func TestAccessReloc(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		code []byte
+		off  int
+		want bool
+	}{
+		{"mov x(%rip), %eax", []byte{0x8b, 0x05, 0, 0, 0, 0}, 2, true},
+		{"movq $1, x(%rip)", []byte{0x48, 0xc7, 0x05, 0, 0, 0, 0, 1, 0, 0, 0}, 3, true},
+		{"cmpb $0, x(%rip)", []byte{0x80, 0x3d, 0, 0, 0, 0, 0}, 2, true},
+		{"movaps x(%rip), %xmm0", []byte{0x0f, 0x28, 0x05, 0, 0, 0, 0}, 3, true},
+		{"call *x(%rip)", []byte{0xff, 0x15, 0, 0, 0, 0}, 2, true},
+		{"vmovdqa x(%rip), %ymm0", []byte{0xc5, 0xfd, 0x6f, 0x05, 0, 0, 0, 0}, 4, true},
+		{"lea x(%rip), %rax", []byte{0x48, 0x8d, 0x05, 0, 0, 0, 0}, 3, false},
+		{"prefetcht0 x(%rip)", []byte{0x0f, 0x18, 0x0d, 0, 0, 0, 0}, 3, false},
+		{"prefetchw x(%rip)", []byte{0x0f, 0x0d, 0x0d, 0, 0, 0, 0}, 3, false},
+		{"nopl x(%rip)", []byte{0x0f, 0x1f, 0x05, 0, 0, 0, 0}, 3, false},
+		{"call x", []byte{0xe8, 0, 0, 0, 0}, 1, false},
+		{"mov x(,%rax,4), %eax", []byte{0x8b, 0x04, 0x85, 0, 0, 0, 0}, 3, false},
+		{"mov $x, %eax", []byte{0xb8, 0, 0, 0, 0}, 1, false},
+		{"movq $x, y(%rip)", []byte{0x48, 0xc7, 0x05, 0, 0, 0, 0, 1, 0, 0, 0}, 7, false},
+		{"cut short", []byte{0x8b, 0x05, 0}, 2, false},
+	} {
+		if got := Arch.AccessReloc(uint32(elf.R_X86_64_PC32), c.code, 0, c.off); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+	if Arch.AccessReloc(0, []byte{0x90}, 2, 0) {
+		t.Error("an instruction behind the code accesses something")
+	}
+}

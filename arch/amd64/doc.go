@@ -49,11 +49,16 @@ var Arch = &arch.Arch{
 
 	Decode:      decode,
 	BranchReloc: branchReloc,
+	AccessReloc: accessReloc,
 	EndsInCall:  endsInCall,
 	PCAdjust:    pcAdjust,
 	Relax:       relax,
+	FieldReloc:  fieldReloc,
+	Trampoline:  trampoline,
 
 	LandingPad: landingPad,
+	Entry:      entry,
+	Lands:      lands,
 	Reach:      reach,
 
 	JumpSize:      jumpSize,

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package builder
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ulpatch/ulpatch/format/payload"
+)
+
+// plainLab compiles without section flags, variables in the order of the source.
+func plainLab(t *testing.T, more ...string) *lab {
+	t.Helper()
+	return newLab(t, append([]string{"-O2", "-fPIE", "-fno-function-sections", "-fno-data-sections", "-fno-toplevel-reorder",
+		"-fno-unroll-loops", "-fno-tree-vectorize", "-fno-inline", "-Wno-unused"}, more...)...)
+}
+
+// TestBorders: what a place between two variables means, by what the process and
+// the payload have there.
+func TestBorders(t *testing.T) {
+	tests := []struct {
+		name, text string
+		refused    string // what the refusal names; "" if there is none
+	}{
+		{name: "both in the image", text: `
+static int values[8] = { 1 }, tail[4] = { 3 };
+int sum(int a) { for (int *p = values; p != values + 8; p++) a += *p + ADD; return a; }
+int main(int c, char **v) { tail[c & 3]++; values[c & 7]++; return sum(c); }`},
+		{name: "both new", text: `
+#ifdef FIXED
+static int fresh[8] = { 1 }, other[8] = { 3 };
+int sum(int a) { for (int *p = fresh; p != fresh + 8; p++) a += (*p)++; return a + other[a & 7]++; }
+#else
+int sum(int a) { return a; }
+#endif
+int main(int c, char **v) { return sum(c); }`},
+		{name: "one of them new", refused: "fresh", text: `
+static int values[8] = { 1 };
+#ifdef FIXED
+static int fresh[8] = { 3 };
+#endif
+static int tail[8] = { 5 };
+int sum(int a) { for (int *p = values; p != values + 8; p++) a += (*p)++;
+#ifdef FIXED
+	a += fresh[a & 7]++;
+#endif
+	return a; }
+int main(int c, char **v) { return sum(c) + tail[c & 7]++; }`},
+		{name: "read and written there", text: `
+static int values[8] = { 1 };
+#ifdef FIXED
+static int fresh = 3;
+#endif
+extern void use(int *);
+int sum(int a) { use(values);
+#ifdef FIXED
+	if (fresh > a) return fresh++;
+#endif
+	return a; }
+int main(int c, char **v) { return sum(c); }`},
+		{name: "only its address is taken, twice", refused: "fresh", text: `
+static int values[8] = { 1 };
+#ifdef FIXED
+static int fresh = 3;
+#endif
+extern void use(int *);
+int sum(int a) { use(values);
+#ifdef FIXED
+	use(&fresh);
+#endif
+	return a; }
+int main(int c, char **v) {
+#ifdef FIXED
+	use(&fresh);
+#endif
+	return sum(c); }`},
+		{name: "its address is taken once", text: `
+static int values[4] = { 1 };
+#ifdef FIXED
+static int fresh = 3;
+#endif
+extern void use(int *);
+int sum(int a) { use(values);
+#ifdef FIXED
+	use(&fresh);
+#endif
+	return a; }
+int main(int c, char **v) { return sum(c); }`},
+		{name: "the same instruction meant it before", text: `
+#ifdef FIXED
+static int fresh[8] = { 3 };
+#endif
+static int values[8] = { 1 };
+extern void use(int *), step(int), stop(int);
+int sum(int a) {
+#ifdef FIXED
+	use(fresh);
+#endif
+	step(a); use(values); stop(a);
+	return a; }
+int main(int c, char **v) { use(values); return sum(c); }`},
+		{name: "a base before the array", refused: "values-0x4", text: `
+#ifdef FIXED
+static int fresh = 3;
+#endif
+static int values[8] __attribute__((used)) = { 1 };
+extern void use(int *);
+int sum(int a) { int *p;
+#ifdef FIXED
+	use(&fresh);
+	__asm__("lea values-4(%%rip), %0" : "=r"(p));
+	a += p[a];
+#endif
+	return a; }
+int main(int c, char **v) { use(values); return sum(c); }`},
+		{name: "a base before the array, both in the image", text: `
+static int one = 3;
+static int values[8] __attribute__((used)) = { 1 };
+extern void use(int *);
+int sum(int a) { int *p;
+#ifdef FIXED
+	__asm__("lea values-4(%%rip), %0" : "=r"(p));
+	a += p[a];
+#endif
+	use(&one);
+	return a; }
+int main(int c, char **v) { use(values); use(&one); return sum(c); }`},
+		{name: "a base before the section", text: `
+static int values[8] __attribute__((used)) = { 1 };
+static int other = 5;
+extern void use(int *);
+int sum(int a) { int *p;
+#ifdef FIXED
+	__asm__("lea values-400(%%rip), %0" : "=r"(p));
+	a += p[a];
+#endif
+	return a; }
+int main(int c, char **v) { use(values); use(&other); return sum(c); }`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			l := plainLab(t)
+			extern := l.compile("extern", "int shown; void use(int *p) { shown += *p; } void step(int a) { shown += a; } void stop(int a) { shown -= a; }")
+			text := "#ifdef FIXED\n#define ADD 1\n#else\n#define ADD 0\n#endif\n" + test.text
+			opts := l.twice(text, extern)
+			if test.refused != "" {
+				if all := l.refused(opts, CodeAmbiguous); !strings.Contains(all.Error(), test.refused) {
+					t.Errorf("%v does not name %s", all, test.refused)
+				}
+				return
+			}
+			_, files := l.diffed(opts)
+			if got := functionNames(files[0]); !slices.Contains(got, "sum") {
+				t.Errorf("changed %v", got)
+			}
+			if defines(files[0], "other") { // fresh and other, side by side
+				if d := symbolAt(t, files[0], "other") - symbolAt(t, files[0], "fresh"); d != 32 {
+					t.Errorf("%d bytes between fresh and other", d)
+				}
+			}
+		})
+	}
+}
+
+func symbolAt(t *testing.T, f *payload.File, name string) int64 {
+	t.Helper()
+	for _, s := range f.Symbols {
+		if s.Name == name && s.Section != payload.Undefined {
+			return int64(s.Value)
+		}
+	}
+	t.Fatalf("no symbol %s", name)
+	return 0
+}
+
+// TestBorderLiteral: a table behind which a constant lies that the image has
+// stays where the image has it, too.
+func TestBorderLiteral(t *testing.T) {
+	l := plainLab(t)
+	_, files := l.diffed(l.twice(`
+static const int CSWTCH_like[100] __asm__("CSWTCH.1") = { 1, 2, 3 };
+static const int named[8] = { 4, 5, 6 };
+int shown;
+void use(const int *p) { shown += *p; }
+int sum(int a) {
+	const int *end;
+	__asm__("lea CSWTCH.1+400(%%rip), %0" : "=r"(end));
+	for (const int *p = CSWTCH_like; p != end; p++) a = a * 3 + *p;
+#ifdef FIXED
+	use(named + 1);
+#endif
+	use(named);
+	return a; }
+int main(int c, char **v) { use(named); return sum(c); }`))
+	names := importNames(files[0])
+	if !slices.Contains(names, "named") || !slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, ".rodata") }) {
+		t.Errorf("binds %v", names)
+	}
+}
+
+// TestManyStatics: static locals of one name are told apart by the instructions
+// round them, also in a function to which another was added.
+func TestManyStatics(t *testing.T) {
+	text := `
+extern void warn(const char *, _Bool *);
+#define ONCE(text) do { static _Bool once; if (!once) warn(text, &once); } while (0)
+int parse(int a) {
+	if (a > 1) ONCE("one");
+#ifdef FIXED
+	if (a > 2) ONCE("new");
+#endif
+	if (a > 3) ONCE("two");
+	if (a > 4) ONCE("three");
+	if (a > 5) ONCE("four");
+	return a; }
+int main(int c, char **v) { return parse(c); }`
+	for _, flags := range [][]string{nil, {"-fno-function-sections", "-fno-data-sections"}} {
+		l := newLab(t, append([]string{"-O2", "-fPIE"}, flags...)...)
+		warn := l.compile("warn", "void warn(const char *s, _Bool *p) { *p = *s; }")
+		_, files := l.diffed(l.twice(text, warn))
+		fresh := 0
+		for _, s := range files[0].Symbols {
+			if strings.HasPrefix(s.Name, "once.") && s.Section != payload.Undefined {
+				fresh++
+			}
+		}
+		if bound := len(slices.DeleteFunc(importNames(files[0]), func(n string) bool { return !strings.HasPrefix(n, "once.") })); fresh != 1 || bound != 4 {
+			t.Errorf("%v: %d new, %d bound", flags, fresh, bound)
+		}
+	}
+}
+
+// TestStaticsByData: what only another static refers to is paired by that.
+func TestStaticsByData(t *testing.T) {
+	l := newLab(t)
+	_, files := l.diffed(l.twice(`
+#ifdef FIXED
+#define SECOND "node.91"
+#define NUMBER "node.90"
+#else
+#define SECOND "node.90"
+#define NUMBER "node.92"
+#endif
+struct list { struct list *next; int value; };
+__attribute__((noinline)) int first(int a) {
+#ifdef FIXED
+	static int node_; node_ += a; a += node_;
+#endif
+	return a; }
+__attribute__((noinline)) struct list *get(int a) {
+	static struct list node = { 0, 1 };
+	{ static struct list node2 __asm__(SECOND) = { &node, 2 };
+	  static struct list node3 __asm__(NUMBER) = { &node2, 3 };
+	  node3.value += a; return &node3; } }
+int main(int c, char **v) { return first(c) + get(c)->value; }
+`, "-no-pie"))
+	if got := functionNames(files[0]); !slices.Equal(got, []string{"first"}) {
+		t.Errorf("changed %v", got)
+	}
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package builder
+
+import (
+	"debug/elf"
+	"slices"
+
+	"github.com/ulpatch/ulpatch/arch"
+)
+
+// How far before an array, in bytes, the base may lie that code adds an index to:
+// 128 elements of 8 bytes. Where an address is computed on its own, compilers go
+// back by no more than an element, unless nothing else refers to the array.
+const (
+	biasReach    = 1024
+	elementReach = 16
+)
+
+// doubtful says whether a reference tells only a place of a section of several
+// atoms.
+func (r *ref) doubtful() bool {
+	t := r.target
+	return t != nil && r.sym != nil && r.sym.typ == elf.STT_SECTION && !r.access &&
+		t.kind < kindStartup && t.kind != kindCode && t.section.pieces == nil && len(t.section.atoms) > 1
+}
+
+// others returns what a reference may mean instead of its target, by offset. If
+// it is the only one to the start of its target, then that is meant: compilers
+// drop a static variable that nothing refers to. The exception is a function that
+// goes through the array before it.
+func (r *ref) others(from *atom) (out []*atom) {
+	if !r.doubtful() || from.kind == kindFDE || from.kind == kindCIE {
+		return nil
+	}
+	t := r.target
+	at := int64(t.off) + r.landing
+	only := r.landing == 0 && t.referred == 1 && !t.global() && !r.based(from)
+	i := slices.Index(t.section.atoms, t)
+	for j := i - 1; j >= 0 && r.landing == 0; j-- {
+		if prev := t.section.atoms[j]; prev.size > 0 {
+			if prev.off+prev.size == t.off && !isTable(prev) && mayEnd(from, prev, only) {
+				out = append(out, prev)
+			}
+			break
+		}
+	}
+	if from.kind != kindCode || only { // a pointer in data is to an element, or behind the last
+		return out
+	}
+	behind := slices.DeleteFunc(slices.Clone(t.section.atoms[i+1:]), func(a *atom) bool { return a.size == 0 || isTable(a) })
+	for j, next := range behind {
+		distance := int64(next.off) - at
+		if distance > biasReach {
+			break
+		}
+		orphan := next.referred == 0 && !next.global()
+		if r.based(from) || orphan || j == 0 && distance <= elementReach && next.size > uint64(distance) {
+			out = append(out, next)
+		}
+	}
+	return out
+}
+
+// mayEnd says whether a function may take the address of the end of a: not of
+// what has the size of a scalar, whose address it does not even take, nor of a
+// byte. only is what others says of an only reference.
+func mayEnd(from, a *atom, only bool) bool {
+	const scalar = 8
+	switch {
+	case a.size == 1:
+		return false
+	case a.size <= scalar:
+		return !only && slices.ContainsFunc(from.refs, func(r ref) bool { return r.target == a && !r.access })
+	}
+	return !only || a.size > elementReach && refersTo(from, a)
+}
+
+// based says whether a field may be a base to which its instruction adds an
+// index: an absolute address in code.
+func (r *ref) based(from *atom) bool { return !from.object.pcRelative(r.typ) }
+
+// settle makes all readings of a reference lead to one address, or refuses it.
+// Where a literal has to stay in the image for that, p.again is set: what was
+// resolved before may have carried it.
+func (p *patch) settle(from *atom, i int, l *location) {
+	r := &from.refs[i]
+	for _, other := range r.others(from) {
+		at, here := p.stays(r.target, l)
+		too, there := p.stays(other, l)
+		distance := arch.Addr(other.off - r.target.off)
+		switch {
+		case here && there && too-at == distance:
+		case !here && !there:
+			p.carry(other)
+			p.join(r.target, other)
+		case here && !there && p.keep(other, at+distance, l):
+		case there && !here && p.keep(r.target, too-distance, l):
+		case l.unit.meant(from, i, other):
+		default:
+			p.refuse(CodeAmbiguous, from.place(), from.name, "build the objects with -fdata-sections",
+				"+%#x refers to %s or to %s, which lie side by side in the object and would not in the process", r.off, p.reading(r, r.target), p.reading(r, other))
+		}
+	}
+}
+
+// reading describes a reference as one to a.
+func (p *patch) reading(r *ref, a *atom) string {
+	as := ref{target: a, landing: r.landing + int64(r.target.off) - int64(a.off)}
+	if as.landing == int64(a.size) && a.size > 0 {
+		return "the end of " + a.String()
+	}
+	return as.referent()
+}
+
+// stays tells where the image has what the payload does not carry.
+func (p *patch) stays(f *atom, l *location) (arch.Addr, bool) {
+	if anonymous(f) {
+		at, kept := p.kept[f]
+		return at, kept
+	}
+	if l.unit.constants[f] != nil {
+		return 0, false
+	}
+	_, at, ok := l.orig(f)
+	return at, ok
+}
+
+// keep binds a literal to the image, if that has the same one at an address.
+func (p *patch) keep(f *atom, at arch.Addr, l *location) bool {
+	if !anonymous(f) || f.kind != kindLiteral || l.prover == nil {
+		return false
+	}
+	c := newComparer(l.unit.pairs)
+	for _, o := range l.object.atoms {
+		if o.kind != kindLiteral || o.size != f.size || l.unit.infected(f, map[*atom]bool{}) != nil {
+			continue
+		}
+		if known, ok := l.addr[o]; ok && known == at && l.proved(o) && c.sameLiteral(o, f) {
+			p.kept[f], p.again = at, true
+			return true
+		}
+	}
+	return false
+}
+
+// join notes that two atoms are carried at the distance that they have.
+func (p *patch) join(a, b *atom) {
+	x, y := p.group(a), p.group(b)
+	if x != y {
+		p.joined[y] = x
+	}
+}
+
+// group is the representative of all that is laid out with an atom.
+func (p *patch) group(a *atom) *atom {
+	for p.joined[a] != nil {
+		a = p.joined[a]
+	}
+	return a
+}
+
+// meant says whether the target of a reference is what is meant, and not other:
+// the same instruction of the original function refers to the same thing, where
+// the other one is elsewhere.
+func (u *unit) meant(from *atom, i int, other *atom) bool {
+	o := u.pairs.toOrig[from]
+	if o == nil || from.kind != kindCode {
+		return false
+	}
+	j, aligned := u.aligned(o, from)[i]
+	if !aligned {
+		return false
+	}
+	x, y := &o.refs[j], &from.refs[i]
+	if x.landing != y.landing || x.target == nil {
+		return false
+	}
+	if !anonymous(y.target) && u.pairs.toOrig[y.target] != x.target {
+		return false
+	}
+	if anonymous(y.target) && (!anonymous(x.target) || !newComparer(u.pairs).sameLiteral(x.target, y.target)) {
+		return false
+	}
+	if anonymous(other) {
+		return !slices.ContainsFunc(x.others(o), func(a *atom) bool {
+			return anonymous(a) && a.off-x.target.off == other.off-y.target.off && newComparer(u.pairs).sameLiteral(a, other)
+		})
+	}
+	before := u.pairs.toOrig[other]
+	return before == nil || before.section != x.target.section || before.off-x.target.off != other.off-y.target.off
+}
+
+func (u *unit) aligned(o, f *atom) alignment {
+	if a, known := u.alignments[f]; known {
+		return a
+	}
+	a := align(o, f)
+	if u.alignments == nil {
+		u.alignments = map[*atom]alignment{}
+	}
+	u.alignments[f] = a
+	return a
+}
