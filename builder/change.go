@@ -65,7 +65,7 @@ func (u *unit) compare(spec *Spec) {
 		switch {
 		case f.kind == kindCode:
 			if d != nil {
-				u.markChanged(f, d, spec)
+				u.markChanged(f, d.show(o, f), spec)
 				if name, moved := c.shifted(o, f); moved != nil && !spec.excludes(f.name) && !u.troubled(CodeLayout, name) {
 					u.trouble(nil, CodeLayout, name, fmt.Sprintf("%s differs only in the offset of what it uses (%s): the layout seems to have changed", f.name, moved),
 						"a running process has its data at the old offsets; put new fields at the end, or allow the change by name if the function is meant to use another field")
@@ -99,7 +99,7 @@ func (u *unit) takeNew(f *atom, d *Difference, r *Refusal, spec *Spec) {
 // markChanged marks a function; a .cold part stands for its parent.
 func (u *unit) markChanged(f *atom, d *Difference, spec *Spec) {
 	if f.parent != nil {
-		f, d = f.parent, &Difference{0, f.name + ": " + d.String()}
+		f, d = f.parent, &Difference{What: f.name + ": " + d.String(), Old: d.Old, New: d.New}
 		if u.pairs.toOrig[f] == nil {
 			return
 		}
@@ -131,7 +131,7 @@ func (u *unit) spread(spec *Spec) {
 			case d == nil:
 			case f.kind == kindCode:
 				before := len(u.changed)
-				u.markChanged(f, d, spec)
+				u.markChanged(f, d.show(u.pairs.toOrig[f], f), spec)
 				again = again || len(u.changed) > before
 			case f.kind == kindConstant:
 				u.constants[f] = d
@@ -166,13 +166,13 @@ func (u *unit) infected(a *atom, seen map[*atom]bool) *Difference {
 		switch {
 		case t == nil || seen[t]:
 		case u.constants[t] != nil:
-			return &Difference{r.off, fmt.Sprintf("refers to %s, which changed", t)}
+			return &Difference{Offset: r.off, What: fmt.Sprintf("refers to %s, which changed", t)}
 		case t.kind == kindCode && a.kind != kindCode && u.interior(r) && u.replaced(t):
-			return &Difference{r.off, fmt.Sprintf("refers to a label in %s, which changed", t)}
+			return &Difference{Offset: r.off, What: fmt.Sprintf("refers to a label in %s, which changed", t)}
 		case anonymous(t):
 			seen[t] = true
 			if d := u.infected(t, seen); d != nil {
-				return &Difference{r.off, d.What}
+				return &Difference{Offset: r.off, What: d.What}
 			}
 		}
 	}

@@ -11,6 +11,12 @@ import (
 type Difference struct {
 	Offset uint64 `json:"offset"` // bytes from the start
 	What   string `json:"what"`
+	// Old and New are the instruction of a function at Offset before and after,
+	// "" where the difference is not in its code.
+	Old string `json:"old,omitempty"`
+	New string `json:"new,omitempty"`
+
+	elsewhere bool // Offset tells nothing: it is not in the atom's bytes
 }
 
 func (d *Difference) String() string { return fmt.Sprintf("+%#x: %s", d.Offset, d.What) }
@@ -49,11 +55,11 @@ func (c *comparer) content(o, f *atom) *Difference {
 	}
 	switch {
 	case differ && (o.data == nil) != (f.data == nil):
-		return &Difference{0, "initialised instead of zero-filled, or the other way round"}
+		return &Difference{Offset: 0, What: "initialised instead of zero-filled, or the other way round"}
 	case differ:
-		return &Difference{at, fmt.Sprintf("bytes %s instead of %s", some(f.data, at), some(o.data, at))}
+		return &Difference{Offset: at, What: fmt.Sprintf("bytes %s instead of %s", some(f.data, at), some(o.data, at))}
 	case o.size != f.size:
-		return &Difference{min(o.size, f.size), fmt.Sprintf("%d bytes instead of %d", f.size, o.size)}
+		return &Difference{Offset: min(o.size, f.size), What: fmt.Sprintf("%d bytes instead of %d", f.size, o.size)}
 	}
 	return nil
 }
@@ -63,19 +69,19 @@ func (c *comparer) refAt(o, f *atom, i int) *Difference {
 	switch {
 	case i >= len(f.refs):
 		r := &o.refs[i]
-		return &Difference{r.off, fmt.Sprintf("no reference instead of one to %s", r.referent())}
+		return &Difference{Offset: r.off, What: fmt.Sprintf("no reference instead of one to %s", r.referent())}
 	case i >= len(o.refs):
 		r := &f.refs[i]
-		return &Difference{r.off, fmt.Sprintf("a reference to %s", r.referent())}
+		return &Difference{Offset: r.off, What: fmt.Sprintf("a reference to %s", r.referent())}
 	}
 	x, y := &o.refs[i], &f.refs[i]
 	switch {
 	case x.off != y.off:
-		return &Difference{min(x.off, y.off), "a reference moved"}
+		return &Difference{Offset: min(x.off, y.off), What: "a reference moved"}
 	case x.typ != y.typ:
-		return &Difference{x.off, fmt.Sprintf("%s instead of %s", f.object.arch.RelocName(y.typ), o.object.arch.RelocName(x.typ))}
+		return &Difference{Offset: x.off, What: fmt.Sprintf("%s instead of %s", f.object.arch.RelocName(y.typ), o.object.arch.RelocName(x.typ))}
 	case !c.sameReferent(x, y) || !c.sameBorder(o, f, x, y):
-		return &Difference{x.off, fmt.Sprintf("refers to %s instead of %s", describe(y), describe(x))}
+		return &Difference{Offset: x.off, What: fmt.Sprintf("refers to %s instead of %s", describe(y), describe(x))}
 	}
 	return nil
 }
@@ -117,14 +123,14 @@ const cieField = 4
 
 func (c *comparer) frames(o, f *atom) *Difference {
 	if len(o.frames) != len(f.frames) {
-		return &Difference{0, "other unwind entries"}
+		return &Difference{What: "other unwind entries", elsewhere: true}
 	}
 	for i := range o.frames {
 		x, y := o.frames[i], f.frames[i]
 		if c.sameFrame(x, y) && c.sameFrame(x.cie, y.cie) {
 			continue
 		}
-		return &Difference{0, "another unwind entry or exception table"}
+		return &Difference{What: "another unwind entry or exception table", elsewhere: true}
 	}
 	return nil
 }

@@ -189,10 +189,10 @@ func (u *unit) report(images []string, allowed []AllowReport) UnitReport {
 	r := UnitReport{Name: u.name, New: u.orig == nil, Excluded: u.dropped, Images: images, Allowed: allowed, Changed: []Change{}}
 	for _, f := range u.fixed.atoms {
 		if d := u.changed[f]; d != nil {
-			r.Changed = append(r.Changed, Change{f.name, f.kind.String(), d.String()})
+			r.Changed = append(r.Changed, Change{f.name, f.kind.String(), d.String(), d.Old, d.New})
 		}
 		if d := u.constants[f]; d != nil {
-			r.Changed = append(r.Changed, Change{f.name, f.kind.String(), d.String()})
+			r.Changed = append(r.Changed, Change{f.name, f.kind.String(), d.String(), "", ""})
 		}
 	}
 	return r

@@ -292,9 +292,10 @@ func (e *emitter) functionTable() {
 		}
 		slices.SortFunc(f.Parts, func(a, b format.Range) int { return cmp.Compare(a.Addr, b.Addr) })
 		e.file.Table.Functions = append(e.file.Table.Functions, f)
+		why := s.loc.unit.changed[s.new]
 		e.p.report.Functions = append(e.p.report.Functions, FunctionReport{
 			Unit: s.loc.unit.name, Name: s.old.name, Addr: f.Addr, Size: s.old.size, NewSize: s.new.size,
-			Room: f.Room, Why: s.loc.unit.changed[s.new].String(),
+			Room: f.Room, Why: why.String(), Old: why.Old, New: why.New,
 		})
 	}
 }

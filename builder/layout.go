@@ -31,7 +31,7 @@ func (c *comparer) shifted(o, f *atom) (name string, d *Difference) {
 		}
 		if d == nil {
 			name = x.referentName()
-			d = &Difference{x.off, fmt.Sprintf("refers to %s instead of %s", y.referent(), x.referent())}
+			d = &Difference{Offset: x.off, What: fmt.Sprintf("refers to %s instead of %s", y.referent(), x.referent())}
 		}
 	}
 	return name, d

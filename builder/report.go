@@ -28,6 +28,9 @@ type Change struct {
 	Name string `json:"name"`
 	Kind string `json:"kind"` // function, constant
 	Why  string `json:"why"`  // the first difference
+	// Old and New are the first instruction that differs, before and after.
+	Old string `json:"old,omitempty"`
+	New string `json:"new,omitempty"`
 }
 
 // AllowReport is a refusal that the patch spec lifted.
@@ -57,6 +60,9 @@ type FunctionReport struct {
 	NewSize uint64     `json:"new_size"` // bytes
 	Room    uint64     `json:"room"`     // bytes that a jump may overwrite
 	Why     string     `json:"why"`
+	// Old and New are the first instruction that differs, before and after.
+	Old string `json:"old,omitempty"`
+	New string `json:"new,omitempty"`
 }
 
 // ImportReport is one symbol that the payload needs from the process.

@@ -204,6 +204,9 @@ func summarise(w io.Writer, r *builder.Result, output string, size int) {
 		fmt.Fprintf(w, "%s (%s)\n", m.Image.Name, m.Image.BuildID)
 		for _, f := range m.Functions {
 			fmt.Fprintf(w, "  changed %s (%s): %s\n", f.Name, f.Unit, f.Why)
+			if f.Old != "" {
+				fmt.Fprintf(w, "    - %s\n    + %s\n", f.Old, f.New)
+			}
 		}
 		for _, n := range m.New {
 			fmt.Fprintf(w, "  new %s\n", n)
