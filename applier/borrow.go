@@ -92,9 +92,12 @@ type borrowed struct {
 }
 
 const (
-	scratchSize   = 256 // bytes
-	borrowTimeout = 100 * time.Millisecond
-	allSignals    = ^uint64(0)
+	scratchSize   = 256                    // bytes
+	borrowTimeout = 100 * time.Millisecond // to stop a thread; then another is tried
+	// A thread that was borrowed is waited for: it comes as soon as it has a CPU,
+	// and no other thread is held up meanwhile.
+	heldTimeout = 30 * time.Second
+	allSignals  = ^uint64(0)
 )
 
 var errUnfit = errors.New("cannot be borrowed")
@@ -266,7 +269,9 @@ func (b *borrowed) syscall(name string, nr uint64, args ...uint64) (uint64, erro
 }
 
 func (b *borrowed) awaitSyscall() error {
-	deadline := time.Now().Add(borrowTimeout)
+	deadline := time.Now().Add(heldTimeout)
+	var wait ptrace.Wait
+	defer wait.End()
 	for round := 0; ; round++ {
 		stop, ok, err := b.Poll()
 		switch {
@@ -288,7 +293,7 @@ func (b *borrowed) awaitSyscall() error {
 			return errDeadline
 		}
 		if !ok {
-			yield()
+			wait.Rest()
 		}
 	}
 }
@@ -333,5 +338,5 @@ func (b *borrowed) restore() error {
 	if err := b.Resume(); err != nil {
 		return err
 	}
-	return b.stopper.await([]*thread{b.thread}, time.Now().Add(borrowTimeout))
+	return b.stopper.await([]*thread{b.thread}, time.Now().Add(heldTimeout))
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ulpatch/ulpatch/applier/ptrace"
 )
 
 // onOwnThread runs f on an OS thread of its own that ends with it. To the
@@ -46,8 +48,6 @@ func ownThread(tid *int, f func() error, done chan<- error) {
 		}
 	}()
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	ptrace.Hurry()
 	done <- f()
 }
-
-// yield lets other threads have this CPU: those that we wait for, first of all.
-func yield() { _, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }

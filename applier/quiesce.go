@@ -222,36 +222,22 @@ func (c *checker) symbolize(pc arch.Addr) string {
 	return fmt.Sprintf("%#x", uint64(pc))
 }
 
-// herd lets threads that are in a zone run, one at a time and for short, growing
-// slices, until each was found outside, or the deadline has passed.
+// herd lets threads that are in a zone run, one at a time, until each was found
+// outside, or the deadline has passed. A thread that moves is looked at again at
+// once: it is as likely to be outside then as ever. One that does not is given
+// more time, and waited for no longer once it is clear that it sleeps.
 func (s *stopper) herd(c *checker, deadline time.Time) error {
-	slice := 20 * time.Microsecond
 	for suspects := s.threads; ; {
 		var inside []*thread
-		var first error
 		for _, t := range suspects {
-			if t.gone {
-				continue
-			}
-			if err := c.check(t); err != nil {
-				inside = append(inside, t)
-				if first == nil {
-					first = err
-				}
-			}
-		}
-		if len(inside) == 0 {
-			return nil
-		}
-		for _, t := range inside {
-			if t.last == ptrace.GroupStop || time.Now().Add(slice).After(deadline) {
-				return s.explain(c, first)
-			}
-			if err := s.slice(t, slice, deadline); err != nil {
+			left, err := s.drive(c, t, deadline)
+			if err != nil {
 				return err
 			}
+			if !left {
+				inside = append(inside, t)
+			}
 		}
-		slice = min(2*slice, 2*time.Millisecond)
 		suspects = inside
 		// A thread that ran may have started others.
 		if n, err := proc.ThreadCount(s.pid); err != nil || n != s.alive() {
@@ -264,7 +250,56 @@ func (s *stopper) herd(c *checker, deadline time.Time) error {
 			}
 			suspects = append(suspects, added...)
 		}
+		if len(suspects) == 0 {
+			return nil
+		}
 	}
+}
+
+const (
+	firstSlice = 20 * time.Microsecond
+	longSlice  = 200 * time.Microsecond // a thread in a system call that has not moved then sleeps
+	samples    = 64                     // of one thread, before it is another's turn
+)
+
+// drive lets one thread run in slices. It returns true when it is outside.
+func (s *stopper) drive(c *checker, t *thread, deadline time.Time) (left bool, err error) {
+	var d time.Duration
+	for range samples {
+		if t.gone {
+			return true, nil
+		}
+		inside := c.check(t)
+		if inside == nil {
+			return true, nil
+		}
+		asleep := d > longSlice && c.inSyscall(t)
+		if t.last == ptrace.GroupStop || asleep || time.Now().Add(d).After(deadline) {
+			return false, s.explain(c, inside)
+		}
+		pc, sp := c.position(t)
+		if err := s.slice(t, d, deadline); err != nil {
+			return false, err
+		}
+		if newPC, newSP := c.position(t); newPC != pc || newSP != sp {
+			d = 0
+		} else {
+			d = min(max(2*d, firstSlice), 2*longSlice)
+		}
+	}
+	return false, nil
+}
+
+// position is where a stopped thread is.
+func (c *checker) position(t *thread) (pc, sp uint64) {
+	le := binary.LittleEndian
+	return le.Uint64(t.regs[c.arch.Regs.PC:]), le.Uint64(t.regs[c.arch.Regs.SP:])
+}
+
+// inSyscall tells whether a stopped thread is in a system call.
+func (c *checker) inSyscall(t *thread) bool {
+	never := c.arch.Syscall.Never
+	return never < 0 || binary.LittleEndian.Uint64(t.regs[never:]) != ^uint64(0)
 }
 
 // slice lets one thread run for a short while.
@@ -275,8 +310,8 @@ func (s *stopper) slice(t *thread, d time.Duration, deadline time.Time) error {
 	} else if err != nil {
 		return err
 	}
-	for end := time.Now().Add(d); time.Now().Before(end); {
-		yield()
+	if d > 0 {
+		ptrace.Sleep(d)
 	}
 	return s.stop([]*thread{t}, deadline)
 }

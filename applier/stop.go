@@ -159,6 +159,8 @@ func (s *stopper) stop(threads []*thread, deadline time.Time) error {
 
 // await waits until threads that were interrupted have stopped.
 func (s *stopper) await(threads []*thread, deadline time.Time) error {
+	var wait ptrace.Wait
+	defer wait.End()
 	for round := 0; ; round++ {
 		var waiting *thread
 		for _, t := range threads {
@@ -188,7 +190,7 @@ func (s *stopper) await(threads []*thread, deadline time.Time) error {
 		if round%16 == 15 && time.Now().After(deadline) {
 			return fmt.Errorf("%w: thread %d does not stop: %w", ErrBusy, waiting.TID, errDeadline)
 		}
-		yield()
+		wait.Rest()
 	}
 }
 

@@ -95,6 +95,7 @@ func bareStop(pid int) (d time.Duration, err error) {
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread() // ends with the goroutine
+		ptrace.Hurry()
 		d, err = stopOnce(pid)
 		done <- err
 	}()
@@ -123,7 +124,8 @@ func stopOnce(pid int) (time.Duration, error) {
 			return 0, err
 		}
 	}
-	for waiting := len(threads); waiting > 0; {
+	var wait ptrace.Wait
+	for waiting := 1; waiting > 0; {
 		waiting = 0
 		for _, t := range threads {
 			if t.Stopped() {
@@ -141,8 +143,11 @@ func stopOnce(pid int) (time.Duration, error) {
 				return 0, err
 			}
 		}
-		_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+		if waiting > 0 {
+			wait.Rest()
+		}
 	}
+	wait.End()
 	for _, t := range threads {
 		if err := t.Detach(); err != nil && !errors.Is(err, unix.ESRCH) {
 			return 0, err

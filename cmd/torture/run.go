@@ -106,6 +106,12 @@ func (t *tally) cyclesOn(v *live.Victim, f *live.Fixture, random *rand.Rand) err
 		}
 	}
 	t.rssAfter = rss(v.PID)
+	// What a revert could not free at once, on a busy machine, purge does.
+	for range 20 {
+		if _, err := applier.Purge(v.PID, options(-1)); errors.Is(err, applier.ErrNoMatch) {
+			break
+		}
+	}
 	t.leftBehind(v.PID)
 	if err := t.ask(v); err != nil {
 		return err
