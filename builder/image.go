@@ -33,6 +33,8 @@ type image struct {
 	blocks  []block                  // local symbols by their STT_FILE
 	hasFile bool
 
+	compilers []string // as .comment names them
+
 	dyn dynamic
 }
 
@@ -89,6 +91,9 @@ func readImage(path string, r, debug *io.SectionReader) (*image, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	m.index(syms)
+	if m.compilers, err = commentOf(f); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
 	if err := m.readDynamic(f); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -178,7 +178,7 @@ func (l *location) covered(claimed map[arch.Addr]bool) bool {
 // mismatch refuses a unit that is not what the image was linked from.
 func (d *diff) mismatch(m *image, l *location) {
 	r := &Refusal{Code: CodeImageMismatch, Place: m.name + ": " + l.unit.name, Detail: l.firstProblem(),
-		Advice: "the original objects have other sources, flags or another compiler than the image; build them as the image was built"}
+		Advice: "the original object is not what the image was linked from (" + l.likeliest() + "); build it as the image was built"}
 	swapped := locate(l.unit, l.unit.fixed, m)
 	if good, bad := swapped.tally(); bad == 0 && good > 0 {
 		r.Code, r.Detail = CodeSwapped, "the fixed object matches the image and the original one does not"

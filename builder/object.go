@@ -64,6 +64,8 @@ type object struct {
 	symbols  []*symbol
 	atoms    []*atom // by section and offset
 	byName   map[string][]*atom
+
+	compilers []string // as .comment names them
 }
 
 // maxObject bounds an object's file, and so what is made of it.
@@ -91,6 +93,9 @@ func readObject(name string, data []byte) (o *object, err error) {
 		return nil, err
 	}
 	o = &object{name: name, arch: a, byName: map[string][]*atom{}}
+	if o.compilers, err = commentOf(f); err != nil {
+		return nil, err
+	}
 	if err := o.readSections(f); err != nil {
 		return nil, err
 	}

@@ -77,6 +77,9 @@ func TestUnwind(t *testing.T) {
 	if n := strings.Count(string(out), " FDE "); n != functions {
 		t.Errorf("%d FDEs for %d functions", n, functions)
 	}
+	if n := strings.Count(string(out), " FDE cie=00000000 "); n != functions {
+		t.Errorf("%d FDEs lead to the CIE\n%s", n, out)
+	}
 	if n := strings.Count(string(out), " CIE\n"); n != 1 {
 		t.Errorf("%d CIEs", n)
 	}
@@ -235,6 +238,19 @@ func TestCommon(t *testing.T) {
 	opts := l.simple("alias")
 	_, files := l.diffed(opts)
 	findImport(t, files[0], "cell")
+	if o, err = readObject("o", l.read(l.compile("commons", "char a[3]; long b; int c; int *use(int i) { a[i]++; b++; return &c; }"))); err != nil {
+		t.Fatal(err)
+	}
+	var common *section
+	for _, name := range []string{"a", "b", "c"} {
+		if got := o.byName[name]; len(got) != 1 || len(got[0].symbols) != 1 || got[0].off%got[0].align != 0 || name == "b" && got[0].align != 8 {
+			t.Fatalf("%s: %v", name, got)
+		}
+		common = o.byName[name][0].section
+	}
+	if len(common.atoms) != 3 {
+		t.Errorf("%d atoms of 3 common symbols", len(common.atoms))
+	}
 }
 
 // TestNoRoomForAJump: what follows a short function is only taken for room if it

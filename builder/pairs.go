@@ -91,7 +91,7 @@ func pairFiles(name, orig, fixed string) ([]ObjectPair, []string, error) {
 		return nil, nil, nil
 	}
 	if !bytes.HasPrefix(f, []byte(arMagic)) {
-		if strings.HasPrefix(string(f), "!<thin>\n") {
+		if bytes.HasPrefix(f, []byte(thinMagic)) {
 			return nil, nil, fmt.Errorf("%s: a thin archive; give the objects", fixed)
 		}
 		return []ObjectPair{{name, o, f}}, nil, nil
@@ -115,7 +115,10 @@ func readLimited(path string) ([]byte, error) {
 	return data, err
 }
 
-const arMagic = "!<arch>\n"
+const (
+	arMagic   = "!<arch>\n"
+	thinMagic = "!<thin>\n"
+)
 
 // pairMembers pairs the members of two archives by name; the second of a name
 // with the second of that name.

@@ -24,6 +24,7 @@ const program = "ulpatch-build"
 func commands() []*cli.Command {
 	return []*cli.Command{
 		keygenCommand(),
+		checkCommand(),
 		diffCommand(),
 		inspectCommand(),
 		verifyCommand(),
