@@ -102,11 +102,15 @@ next:
 	return arch.Rewrite{}, false
 }
 
-// relax knows the rewrites of bfd (ld), lld and mold.
+// relax knows the rewrites of bfd (ld), lld and mold. Fields of the object are
+// zero, as all assemblers leave them: the addend is in the relocation.
 func relax(typ uint32, orig, linked []byte, off int) (arch.Rewrite, bool) {
 	s := site{orig, linked, off}
 	switch t := elf.R_AARCH64(typ); t {
 	case elf.R_AARCH64_CALL26, elf.R_AARCH64_JUMP26:
+		if w := s.at(0); w != b && w != blInsn {
+			return arch.Rewrite{}, false
+		}
 		return s.choose([]candidate{{"branch to an absent symbol -> nop", []uint32{nop}, toAbsent}})
 	case elf.R_AARCH64_ADR_PREL_PG_HI21, elf.R_AARCH64_ADD_ABS_LO12_NC, elf.R_AARCH64_ADR_GOT_PAGE:
 		return s.choose(append(s.address(t), s.erratum(t)...))
@@ -175,7 +179,7 @@ func (s site) erratum(t elf.R_AARCH64) []candidate {
 		howto.Need = arch.NeedGOT
 	}
 	w := s.at(0)
-	if w&0x9f000000 != adrpInsn {
+	if w&^31 != adrpInsn {
 		return nil
 	}
 	return []candidate{{"erratum 843419: adrp x -> adr x", []uint32{adrInsn | w&31}, howto}}
@@ -184,7 +188,7 @@ func (s site) erratum(t elf.R_AARCH64) []candidate {
 // veneer is for the load or store behind such an adrp, where the page is not
 // near.
 func (s site) veneer() (arch.Rewrite, bool) {
-	if s.at(0)&0x3b000000 != 0x39000000 { // load or store, unsigned offset
+	if s.at(0)&0x3b3ffc00 != 0x39000000 { // load or store, unsigned offset
 		return arch.Rewrite{}, false
 	}
 	r, ok := s.choose([]candidate{{"erratum 843419: load or store -> b to a veneer", []uint32{b}, toVeneer}})

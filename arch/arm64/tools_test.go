@@ -3,11 +3,9 @@
 package arm64
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -34,22 +32,3 @@ func assemble(t testing.TB, name, src string) string {
 	run(t, tool("as"), "-o", object, source)
 	return object
 }
-
-func hexBytes(b []byte) string {
-	var s []string
-	for _, v := range b {
-		s = append(s, fmt.Sprintf("%#02x", v))
-	}
-	return strings.Join(s, ",")
-}
-
-func runOutput(t testing.TB, tool string, args ...string) string {
-	t.Helper()
-	out, err := exec.Command(tool, args...).Output()
-	if err != nil {
-		t.Fatalf("%s %s: %v", tool, strings.Join(args, " "), err)
-	}
-	return string(out)
-}
-
-func decimal(v int64) string { return strconv.FormatInt(v, 10) }
