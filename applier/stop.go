@@ -188,7 +188,8 @@ func (s *stopper) await(threads []*thread, deadline time.Time) error {
 			return nil
 		}
 		if round%16 == 15 && time.Now().After(deadline) {
-			return fmt.Errorf("%w: thread %d does not stop: %w", ErrBusy, waiting.TID, errDeadline)
+			state, _ := proc.ThreadState(s.pid, waiting.TID)
+			return fmt.Errorf("%w: thread %d does not stop (state %c): %w", ErrBusy, waiting.TID, state, errDeadline)
 		}
 		wait.Rest()
 	}
