@@ -61,6 +61,7 @@ type ref struct {
 	addend  int64   // relative to the target's start, as the relocation's A
 	landing int64   // offset from the target's start that is really referred to
 	access  bool    // what is there is read or written, so it is the target's
+	branch  bool    // of code: a direct call or jump
 }
 
 // global says whether other units can refer to the atom.

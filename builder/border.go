@@ -2,7 +2,10 @@
 
 package builder
 
-import "debug/elf"
+import (
+	"debug/elf"
+	"slices"
+)
 
 // A reference through a section's symbol tells a place and not what is meant. The
 // place where one variable ends and the next begins may mean either: the address
@@ -47,6 +50,9 @@ func refersTo(from, to *atom) bool {
 
 // sameBorder says whether both readings of two such references agree.
 func (c *comparer) sameBorder(o, f *atom, x, y *ref) bool {
+	if y.anchor(f) && !c.sameSurroundings(x.others(o), y.others(f), x.target, y.target) {
+		return false
+	}
 	p, q := before(o, x), before(f, y)
 	switch {
 	case p == nil && q == nil:
@@ -57,4 +63,18 @@ func (c *comparer) sameBorder(o, f *atom, x, y *ref) bool {
 		return c.sameLiteral(p, q)
 	}
 	return c.pairs.toOrig[q] == p
+}
+
+// sameSurroundings says whether the variables within reach of an anchor are the
+// same, at the same distances.
+func (c *comparer) sameSurroundings(os, fs []*atom, x, y *atom) bool {
+	return slices.EqualFunc(os, fs, func(o, f *atom) bool {
+		if o.off-x.off != f.off-y.off || o.size != f.size {
+			return false
+		}
+		if anonymous(o) && anonymous(f) {
+			return c.sameLiteral(o, f)
+		}
+		return c.pairs.toOrig[f] == o
+	})
 }

@@ -138,6 +138,7 @@ func (o *object) connectAtom(a *atom) error {
 			return fmt.Errorf("%s+%#x: %s: %w", a, off, o.arch.RelocName(r.typ), err)
 		}
 		one.off = off
+		one.branch = a.kind == kindCode && o.arch.BranchReloc(r.typ, a.data, int(off))
 		if one.target != nil {
 			one.target.referred++
 		}
@@ -165,45 +166,27 @@ func (o *object) recover(a *atom) {
 		field := at + uint64(in.FieldOff)
 		to := uint64(in.Target)
 		if in.PCRel && !known[field] && (to < a.off || to >= a.off+a.size) {
-			typ, ok := o.fieldType(in)
+			typ, ok := o.arch.FieldReloc(a.data[at:])
 			t, err := o.atomAt(a.section, int64(to))
 			if !ok || err != nil {
 				a.opaque = fmt.Sprintf("+%#x refers to %#x of the section, where nothing is", at, to)
 				return
 			}
 			landing := int64(to - t.off)
-			a.refs = append(a.refs, ref{off: field, typ: typ, target: t, addend: landing - int64(in.Len-in.FieldOff), landing: landing})
+			a.refs = append(a.refs, ref{off: field, typ: typ, target: t, addend: landing - o.counted(a.data[at:], in), landing: landing})
 		}
 		at += uint64(in.Len)
 	}
 	sort.SliceStable(a.refs, func(i, j int) bool { return a.refs[i].off < a.refs[j].off })
 }
 
-// solvesFor says whether the expression gives that operand back.
-func solvesFor(h arch.Howto, by byte) bool {
-	got, _, ok := h.Expr.Solve(0, arch.Operands{})
-	return ok && got == by
-}
-
-// fieldType is the relocation type that the assembler would have written for a
-// PC-relative field.
-func (o *object) fieldType(in arch.Insn) (uint32, bool) {
-	want := arch.NeedNothing
-	if in.Kind == arch.Call || in.Kind == arch.Jump || in.Kind == arch.CondJump {
-		want = arch.NeedStub
+// counted is how far behind its field an instruction counts from.
+func (o *object) counted(code []byte, in arch.Insn) int64 {
+	n, err := o.arch.PCAdjust(code, 0, in.FieldOff)
+	if err != nil {
+		return 0 // it was decoded: not reached
 	}
-	for _, need := range []arch.Need{want, arch.NeedNothing} {
-		best, found := uint32(0), false
-		for typ, h := range o.arch.Relocs {
-			if h.Size == in.FieldLen && h.Need == need && o.pcRelative(typ) && solvesFor(h, 'S') && (!found || typ < best) {
-				best, found = typ, true
-			}
-		}
-		if found {
-			return best, true
-		}
-	}
-	return 0, false
+	return n
 }
 
 // resolve finds what a relocation refers to. A symbol tells its atom by its

@@ -126,18 +126,10 @@ func (m *image) findStubs(f *elffile.File) {
 		if err != nil {
 			continue
 		}
-		start := 0 // of the entry that is being read
-		for at := 0; at < len(code); {
-			in, err := m.arch.Decode(code[at:], arch.Addr(s.Addr)+arch.Addr(at))
-			if err != nil || in.Len <= 0 {
-				break
-			}
-			if in.Kind == arch.IndirectJump && in.PCRel {
-				m.dyn.stubs[arch.Addr(s.Addr)+arch.Addr(start)] = in.Target
-			}
-			at += in.Len
-			if at%stubAlign == 0 {
-				start = at
+		for at := 0; at < len(code); at += stubAlign {
+			entry := arch.Addr(s.Addr) + arch.Addr(at)
+			if t, ok := m.arch.Trampoline(code[at:], entry); ok && t.Slot {
+				m.dyn.stubs[entry] = t.To
 			}
 		}
 	}

@@ -3,7 +3,6 @@
 package builder
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -25,10 +24,7 @@ func readEntry(m *image, l *location, o *atom, at arch.Addr) (entry, error) {
 	if err != nil {
 		return entry{}, err
 	}
-	need := uint64(m.arch.JumpSize)
-	if len(m.arch.LandingPad) > 0 && bytes.HasPrefix(code, m.arch.LandingPad) {
-		need += uint64(len(m.arch.LandingPad))
-	}
+	need := uint64(m.arch.Entry(code).Size(m.arch.JumpSize))
 	room, err := firstTarget(m, o, code, at)
 	if err != nil {
 		return entry{}, err

@@ -21,15 +21,26 @@ import (
 type lab struct {
 	t      testing.TB
 	dir    string
+	cc     string
 	cflags []string
 }
+
+// newCross is a lab for aarch64.
+func newCross(t testing.TB, cc string, cflags ...string) *lab {
+	t.Helper()
+	l := newLab(t, cflags...)
+	l.cc = cc
+	return l
+}
+
+const crossGCC = "aarch64-linux-gnu-gcc"
 
 func newLab(t testing.TB, cflags ...string) *lab {
 	t.Helper()
 	if len(cflags) == 0 {
 		cflags = []string{"-O2"}
 	}
-	return &lab{t, t.TempDir(), append([]string{"-ffunction-sections", "-fdata-sections"}, cflags...)}
+	return &lab{t, t.TempDir(), "gcc", append([]string{"-ffunction-sections", "-fdata-sections"}, cflags...)}
 }
 
 func (l *lab) path(name string) string { return filepath.Join(l.dir, name) }
@@ -47,7 +58,7 @@ func (l *lab) object(fixture string, more ...string) string {
 	l.t.Helper()
 	source := filepath.Join("testdata", fixture+".c")
 	out := l.path(strings.NewReplacer("/", "_").Replace(fixture) + ".o")
-	l.run("gcc", slices.Concat(l.cflags, more, []string{"-c", source, "-o", out})...)
+	l.run(l.cc, slices.Concat(l.cflags, more, []string{"-c", source, "-o", out})...)
 	return out
 }
 
@@ -58,7 +69,7 @@ func (l *lab) compile(name, text string, more ...string) string {
 	if err := os.WriteFile(source, []byte(text), 0o600); err != nil {
 		l.t.Fatal(err)
 	}
-	l.run("gcc", slices.Concat(l.cflags, more, []string{"-c", source, "-o", out})...)
+	l.run(l.cc, slices.Concat(l.cflags, more, []string{"-c", source, "-o", out})...)
 	return out
 }
 
@@ -74,7 +85,7 @@ func (l *lab) twice(text string, ldflags ...string) Options {
 func (l *lab) link(name string, args ...string) string {
 	l.t.Helper()
 	out := l.path(name)
-	l.run("gcc", append([]string{"-Wl,--build-id", "-o", out}, args...)...)
+	l.run(l.cc, append([]string{"-Wl,--build-id", "-o", out}, args...)...)
 	return out
 }
 

@@ -44,6 +44,9 @@ func (p *prover) tpOffset() int64 {
 // learnAddr: the start of the reference's target, or its symbol, is at v.
 func (p *prover) learnAddr(r *ref, v int64) error {
 	at := arch.Addr(v + symbolDelta(r)) // of the symbol
+	if to, thunk := p.image.thunk(r, at); thunk {
+		v, at = v+int64(to-at), to
+	}
 	if slot, stub := p.image.dyn.stubs[at]; stub {
 		w, err := p.image.word(slot)
 		switch {
@@ -70,6 +73,27 @@ func (p *prover) learnAddr(r *ref, v int64) error {
 	}
 	return p.learnName(r.sym.name, at, false)
 }
+
+// thunk tells where a branch ends up that the linker sent through code of its
+// own, its target being out of reach.
+func (m *image) thunk(r *ref, at arch.Addr) (arch.Addr, bool) {
+	if !r.branch {
+		return 0, false
+	}
+	for _, s := range m.at(at) {
+		if r.called(s.name) {
+			return 0, false
+		}
+	}
+	code, err := m.read(at, maxThunk)
+	if err != nil {
+		return 0, false
+	}
+	t, ok := m.arch.Trampoline(code, at)
+	return t.To, ok && !t.Slot
+}
+
+const maxThunk = 32
 
 // learnName: a symbol that the object does not define is at that address of the
 // image. The image has to call it so, unless it got there by a resolver.

@@ -73,16 +73,29 @@ func (p *prover) place(a *atom, at arch.Addr) error {
 
 // run proves all that has a place, and what that leads to.
 func (p *prover) run() {
-	for len(p.queue) > 0 {
+	var unsolved []*atom
+	places := -1 // how many were known when what is unsolved was tried
+	for {
+		if len(p.queue) == 0 {
+			if len(unsolved) == 0 || places == len(p.addr) {
+				break
+			}
+			p.queue, unsolved, places = unsolved, nil, len(p.addr)
+		}
 		a := p.queue[0]
 		p.queue = p.queue[1:]
+		delete(p.rewrites, a)
 		err := p.prove(a)
+		if errors.Is(err, errUnsolved) {
+			unsolved = append(unsolved, a)
+		}
 		switch {
 		case err != nil:
 			p.status[a], p.problem[a] = Different, err.Error()
 			if a.weak() {
 				p.status[a] = Foreign
 			}
+			delete(p.rewrites, a)
 		case len(p.rewrites[a]) > 0:
 			p.status[a] = Relaxed
 		default:
@@ -145,20 +158,19 @@ func (p *prover) prove(a *atom) error {
 			return fmt.Errorf("+%#x: %s instead of %s", i, some(linked, uint64(i)), some(orig, uint64(i)))
 		}
 	}
-	for _, l := range lessons {
-		if err := l.learn(); err != nil {
-			return fmt.Errorf("+%#x: %s: %w", l.off, l.name, err)
-		}
-	}
-	return nil
+	return p.study(lessons)
 }
 
 // lesson is a field to be solved, once everything round the fields is known to
 // be as it should.
 type lesson struct {
-	off   uint64
-	name  string
-	learn func() error
+	ref       *ref
+	name      string
+	place     []byte // what the image has there
+	operands  arch.Operands
+	howto     arch.Howto
+	rewrite   *arch.Rewrite
+	localExec bool
 }
 
 // fields finds the relocated fields: which bytes they cover, and what is to be
@@ -177,14 +189,23 @@ func (p *prover) fields(a *atom, at arch.Addr, orig, linked []byte) (known []boo
 		if !ok {
 			return nil, nil, fmt.Errorf("+%#x: %s is not supported", r.off, p.object.arch.RelocName(r.typ))
 		}
-		o := arch.Operands{A: r.addend, P: at + arch.Addr(r.off), GOT: p.got}
+		l := lesson{ref: r, name: h.Name, howto: h, operands: arch.Operands{A: r.addend, P: at + arch.Addr(r.off), GOT: p.got}}
 		if rw, ok := p.relaxed(a, r, orig, linked); ok {
 			for j := off + rw.Start; j < off+rw.End; j++ {
 				known[j] = true
 			}
-			lessons = append(lessons, lesson{r.off, rw.Name, func() error { return p.rewritten(a, r, rw, o, linked) }})
+			p.rewrites[a] = append(p.rewrites[a], rw.Name)
 			end = off + rw.End
 			localExec = localExec || rw.LocalExec
+			l.name, l.place = rw.Name, linked[off+rw.Start:off+rw.End]
+			if rw.Veneer {
+				if l.place, err = p.image.veneer(rw, l.place, l.operands, orig[off:], h); err != nil {
+					return nil, nil, fmt.Errorf("+%#x: %s: %w", r.off, rw.Name, err)
+				}
+			} else {
+				l.howto, l.rewrite = rw.Howto, &rw
+			}
+			lessons = append(lessons, l)
 			continue
 		}
 		if h.Size == 0 {
@@ -196,7 +217,8 @@ func (p *prover) fields(a *atom, at arch.Addr, orig, linked []byte) (known []boo
 			}
 			known[off+j] = true
 		}
-		lessons = append(lessons, lesson{r.off, h.Name, func() error { return p.field(r, h, o, linked[off:off+h.Size], localExec) }})
+		l.place, l.localExec = linked[off:off+h.Size], localExec
+		lessons = append(lessons, l)
 	}
 	return known, lessons, nil
 }
@@ -211,26 +233,124 @@ func (p *prover) relaxed(a *atom, r *ref, orig, linked []byte) (arch.Rewrite, bo
 	return rw, ok && from >= 0 && from <= to && to <= len(linked)
 }
 
-func (p *prover) rewritten(a *atom, r *ref, rw arch.Rewrite, o arch.Operands, linked []byte) error {
-	from, to := int(r.off)+rw.Start, int(r.off)+rw.End
-	p.rewrites[a] = append(p.rewrites[a], rw.Name)
-	if rw.Howto.Size == 0 {
+// veneer returns the instruction that the linker moved away, from where it
+// stands now. Behind it has to be the way back.
+func (m *image) veneer(rw arch.Rewrite, linked []byte, o arch.Operands, orig []byte, h arch.Howto) ([]byte, error) {
+	_, at, ok := rw.Solve(linked, o)
+	if !ok {
+		return nil, errors.New("cannot be solved")
+	}
+	code, err := m.read(arch.Addr(at), uint64(h.Size)+8)
+	if err != nil {
+		return nil, err
+	}
+	back, err := m.arch.Decode(code[h.Size:], arch.Addr(at)+arch.Addr(h.Size))
+	if err != nil || back.Kind != arch.Jump || back.Target != o.P+arch.Addr(h.Size) {
+		return nil, errors.New("the code that was moved does not come back")
+	}
+	for i, m := range h.Mask() {
+		if code[i]&^m != orig[i]&^m {
+			return nil, errors.New("another instruction was moved")
+		}
+	}
+	return code[:h.Size], nil
+}
+
+// errUnsolved: an address is not known yet of which a field tells a part.
+var errUnsolved = errors.New("only a part of the address is told, and nothing else tells the rest")
+
+// subject is what several fields of one function tell parts of.
+type subject struct {
+	target *atom
+	name   string
+	by     byte
+	need   arch.Need
+	branch bool
+}
+
+func (l *lesson) subject(by byte) subject {
+	s := subject{target: l.ref.target, by: by, need: l.howto.Need, branch: l.ref.branch}
+	if s.target == nil {
+		s.name = l.ref.sym.name
+	}
+	if by != 'G' {
+		s.need = 0
+	}
+	return s
+}
+
+// clue is what the field tells; ok is false where it tells nothing.
+func (l *lesson) clue() (arch.Clue, bool) {
+	if l.rewrite != nil {
+		return l.rewrite.Clue(l.place, l.operands)
+	}
+	return l.howto.Clue(l.place, l.operands)
+}
+
+// study takes all lessons of an atom.
+func (p *prover) study(lessons []lesson) error {
+	parts := map[subject][]arch.Clue{}
+	for i := range lessons {
+		l := &lessons[i]
+		if c, ok := l.clue(); ok && (c.Lo != 0 || c.Hi != 64) {
+			s := l.subject(c.By)
+			parts[s] = append(parts[s], c)
+		}
+	}
+	for i := range lessons {
+		if err := p.take(&lessons[i], parts); err != nil {
+			return fmt.Errorf("+%#x: %s: %w", lessons[i].ref.off, lessons[i].name, err)
+		}
+	}
+	return nil
+}
+
+// take solves a field and wants that it is what the solution gives.
+func (p *prover) take(l *lesson, parts map[subject][]arch.Clue) error {
+	h, o := l.howto, l.operands
+	if h.Size == 0 {
 		return nil
 	}
-	by, v, ok := rw.Solve(linked[from:to], o)
-	if !ok {
-		return errors.New("cannot be solved")
+	if l.rewrite == nil && h.Size == 8 && h.Need == arch.NeedNothing && !p.object.pcRelative(l.ref.typ) {
+		return p.word(l.ref, o)
 	}
-	if err := p.learn(r, by, v, rw.Howto.Need, false); err != nil {
+	c, ok := l.clue()
+	if !ok {
+		return fmt.Errorf("%s cannot be solved", h.Expr.Text)
+	}
+	v := int64(c.Sum) - c.Addend
+	if c.Lo != 0 || c.Hi != 64 {
+		if v, ok = arch.Solve(parts[l.subject(c.By)]); !ok {
+			at, known := p.addr[l.ref.target]
+			if l.ref.target == nil || c.By != 'S' || !known {
+				return errUnsolved
+			}
+			v = int64(at)
+		}
+	} else if l.rewrite == nil && h.Size == 4 && c.By == 'S' && !p.object.pcRelative(l.ref.typ) {
+		v = int64(uint32(v)) // fields of absolute addresses are as wide as the address
+	}
+	set(&o, c.By, v)
+	if err := l.agrees(o); err != nil {
 		return err
 	}
-	set(&o, by, v)
-	want, err := rw.Expect(o)
+	return p.learn(l.ref, c.By, v, h.Need, l.localExec)
+}
+
+// agrees computes the field again.
+func (l *lesson) agrees(o arch.Operands) error {
+	want := bytes.Clone(l.place)
+	var err error
+	if l.rewrite != nil {
+		want, err = l.rewrite.Expect(o)
+	} else {
+		err = l.howto.Apply(want, o)
+	}
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(want, linked[from:to]) {
-		return fmt.Errorf("% x instead of % x", linked[from:to], want)
+	if !bytes.Equal(want, l.place) {
+		return fmt.Errorf("% x instead of % x", l.place, want)
 	}
 	return nil
 }
@@ -250,31 +370,18 @@ func set(o *arch.Operands, by byte, v int64) {
 	}
 }
 
-// field solves one field that the linker only filled in.
-func (p *prover) field(r *ref, h arch.Howto, o arch.Operands, place []byte, localExec bool) error {
-	if h.Size == 8 && h.Need == arch.NeedNothing && !p.object.pcRelative(r.typ) {
-		w, err := p.image.word(o.P)
-		switch {
-		case err != nil:
-			return err
-		case w.sym != nil:
-			if w.addend != p.symbolAddend(r) {
-				return fmt.Errorf("%s%+d instead of %+d", w.sym.name, w.addend, p.symbolAddend(r))
-			}
-			return p.learnDynamic(r, w.sym, 0, 0)
-		case w.ifunc:
-			return p.learnAddr(r, int64(w.addr)-r.addend)
-		}
+// word learns from a pointer, as it is after the dynamic linker's relocations.
+func (p *prover) word(r *ref, o arch.Operands) error {
+	w, err := p.image.word(o.P)
+	switch {
+	case err != nil:
+		return err
+	case w.sym == nil:
 		return p.learnAddr(r, int64(w.addr)-r.addend)
+	case w.addend != p.symbolAddend(r):
+		return fmt.Errorf("%s%+d instead of %+d", w.sym.name, w.addend, p.symbolAddend(r))
 	}
-	by, v, ok := h.Expr.Solve(h.Field.Get(place), o)
-	if !ok {
-		return fmt.Errorf("%s cannot be solved", h.Expr.Text)
-	}
-	if h.Size == 4 && by == 'S' && !p.object.pcRelative(r.typ) {
-		v = int64(uint32(v)) // fields of absolute addresses are as wide as the address
-	}
-	return p.learn(r, by, v, h.Need, localExec)
+	return p.learnDynamic(r, w.sym, 0, 0)
 }
 
 // symbolAddend is the addend relative to the symbol and not to its atom.

@@ -5,6 +5,7 @@ package builder
 import (
 	"debug/elf"
 	"slices"
+	"sort"
 
 	"github.com/ulpatch/ulpatch/arch"
 )
@@ -15,6 +16,14 @@ import (
 const (
 	biasReach    = 1024
 	elementReach = 16
+)
+
+// An address of which the instructions tell a page and a place in it may be an
+// anchor: gcc for aarch64 computes one and reaches the variables round it by
+// offsets that show in no relocation.
+const (
+	anchorBehind = 4096
+	anchorBefore = 256
 )
 
 // doubtful says whether a reference tells only a place of a section of several
@@ -36,7 +45,10 @@ func (r *ref) others(from *atom) (out []*atom) {
 	t := r.target
 	at := int64(t.off) + r.landing
 	only := r.landing == 0 && t.referred == 1 && !t.global() && !r.based(from)
-	i := slices.Index(t.section.atoms, t)
+	i := t.section.position(t)
+	if r.anchor(from) {
+		return t.section.around(i, at-anchorBefore, at+anchorBehind)
+	}
 	for j := i - 1; j >= 0 && r.landing == 0; j-- {
 		if prev := t.section.atoms[j]; prev.size > 0 {
 			if prev.off+prev.size == t.off && !isTable(prev) && mayEnd(from, prev, only) {
@@ -74,6 +86,36 @@ func mayEnd(from, a *atom, only bool) bool {
 		return !only && slices.ContainsFunc(from.refs, func(r ref) bool { return r.target == a && !r.access })
 	}
 	return !only || a.size > elementReach && refersTo(from, a)
+}
+
+// position is the index of an atom in its section.
+func (s *section) position(a *atom) int {
+	i := sort.Search(len(s.atoms), func(i int) bool { return s.atoms[i].off >= a.off })
+	for s.atoms[i] != a {
+		i++
+	}
+	return i
+}
+
+// around returns the atoms that lie at least in part between two offsets, without
+// the i-th.
+func (s *section) around(i int, from, to int64) []*atom {
+	first := i
+	for first > 0 && int64(s.atoms[first-1].off+s.atoms[first-1].size) > from {
+		first--
+	}
+	last := i
+	for last+1 < len(s.atoms) && int64(s.atoms[last+1].off) < to {
+		last++
+	}
+	return slices.DeleteFunc(slices.Clone(s.atoms[first:last+1]), func(a *atom) bool { return a == s.atoms[i] || a.size == 0 })
+}
+
+// anchor says whether a reference may be an anchor.
+func (r *ref) anchor(from *atom) bool {
+	h := from.object.arch.Relocs[r.typ]
+	_, _, whole := h.Expr.Solve(0, arch.Operands{})
+	return from.kind == kindCode && h.Size > 0 && !whole && r.doubtful()
 }
 
 // based says whether a field may be a base to which its instruction adds an

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package builder
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestCrossChanges: the same changes of the same functions in objects for
+// aarch64, on whatever host this runs.
+func TestCrossChanges(t *testing.T) {
+	fixtures := map[string]string{ // fixture: functions that change
+		"body": "parse", "additions": "parse", "import": "parse", "string": "parse", "cold": "work", "constant": "pick row",
+		"thread-local": "pick", "pointer": "act choose", "switch": "scale step", "goto": "run", "alias": "other_name use", "end": "sum",
+		"numbered": "one three", "removed": "",
+	}
+	modes := map[string][]string{
+		"pie":    {"-O2", "-fPIE", "-pie"},
+		"pic":    {"-O2", "-fPIC", "-pie"},
+		"no-pie": {"-O2", "-fno-pie", "-no-pie"},
+		"bti":    {"-O3", "-fPIE", "-mbranch-protection=standard", "-pie"},
+		"O0":     {"-O1", "-fPIE", "-pie"},
+		"plain":  {"-O2", "-fPIE", "-fno-function-sections", "-fno-data-sections", "-pie"},
+	}
+	for mode, flags := range modes {
+		for fixture, want := range fixtures {
+			t.Run(mode+"/"+fixture, func(t *testing.T) {
+				t.Parallel()
+				if mode == "plain" && (fixture == "additions" || fixture == "numbered") {
+					return // TestAnchors
+				}
+				link := flags[len(flags)-1]
+				l := newCross(t, crossGCC, flags[:len(flags)-1]...)
+				r, files := l.diffed(l.simple(fixture, link))
+				if got := functionNames(files[0]); mode != "O0" && want != "" && !slices.Equal(got, strings.Fields(want)) {
+					t.Errorf("changed %v, expected %s", got, want)
+				}
+				if p := r.Report.Images[0].Proofs[0]; p.Different > 0 || p.Exact+p.Relaxed == 0 || r.Report.Images[0].Image.Machine != "arm64" {
+					t.Errorf("%+v", p)
+				}
+			})
+		}
+	}
+}
+
+// TestAnchors: gcc reaches variables by their distance from one of them. In an
+// object without section flags a new variable among them is refused, because no
+// relocation tells which are meant.
+func TestAnchors(t *testing.T) {
+	text := addsOne + `
+static int first, second;
+#ifdef FIXED
+static int fresh;
+#endif
+static int third;
+__attribute__((noinline)) int step(int a) {
+	first += a; second -= a; third ^= a;
+#ifdef FIXED
+	fresh += a;
+#endif
+	return first + second * 2 + third * 3; }
+int main(int c, char **v) { return step(c) + step(c); }`
+	l := newCross(t, crossGCC, "-O2", "-fPIE", "-fno-function-sections", "-fno-data-sections", "-fno-toplevel-reorder")
+	l.refused(l.twice(text, "-pie"), CodeAmbiguous)
+	_, files := l.diffed(l.twice(strings.ReplaceAll(strings.ReplaceAll(text, "static int fresh;", ""), "fresh += a;", "first += 2;"), "-pie"))
+	if got := functionNames(files[0]); !slices.Equal(got, []string{"step"}) {
+		t.Errorf("changed %v", got)
+	}
+	l = newCross(t, crossGCC, "-O2", "-fPIE")
+	l.diffed(l.twice(text, "-pie"))
+}
