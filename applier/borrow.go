@@ -197,6 +197,7 @@ func (b *borrowed) prepare() error {
 	}
 	b.step("borrow:frame")
 	b.call = bytes.Clone(b.regs)
+	a.SigFrame.Enter(b.call, b.g.restorer)
 	if err := b.setCall(a.Syscall.Getpid); err != nil {
 		return err
 	}

@@ -2,6 +2,8 @@
 
 package arch
 
+import "errors"
+
 // Regs is the layout of the general registers as the kernel hands them over
 // (PTRACE_GETREGSET, NT_PRSTATUS: struct user_regs_struct), in byte offsets.
 type Regs struct {
@@ -16,9 +18,23 @@ type Regs struct {
 	// ThreadPointer is the register offset of the thread pointer; -1 where it is
 	// not in the set.
 	ThreadPointer int
+	// ThreadRegset is then the note type of a register set whose first 8 bytes it
+	// is (NT_ARM_TLS); 0 where there is none.
+	ThreadRegset int
+	// DWARFPC is the program counter's number. It is not DWARFRA where a link
+	// register holds the return address: an interrupted function has both.
+	DWARFPC int
 	// RAInRegister: a called function finds its return address in a register
 	// (the link register) and not on the stack.
 	RAInRegister bool
+	// MaskRegset is the note type of the register set with the masks of pointer
+	// authentication (NT_ARM_PAC_MASK), MaskSize its bytes; 0 where the CPU has no
+	// such thing. All threads of a process have the same masks, and none where the
+	// kernel has no such set for them.
+	MaskRegset, MaskSize int
+	// Strip gives back a return address as it was before it was signed. masks is
+	// that register set, or nil. It is nil where MaskRegset is 0.
+	Strip func(addr Addr, masks []byte) Addr
 }
 
 // Syscall is how a thread that is borrowed makes a system call.
@@ -35,7 +51,18 @@ type Syscall struct {
 
 	// Never is the offset of the register that tells the kernel which system
 	// call a thread is in; all ones there say none, so that nothing is restarted.
+	// It is -1 where there is no such register.
 	Never int
+	// NumberRegset is the note type of a register set of 4 bytes that is the
+	// number of the system call that a thread is in, where no register is; all
+	// ones say none. It takes the part of Never.
+	NumberRegset int
+	// Rewound: in the stop by PTRACE_INTERRUPT, and there only, the kernel has
+	// already taken a thread that was in a system call back to its instruction,
+	// with its arguments, so that it looks like one that is about to make it.
+	Rewound bool
+	// Instruction is the instruction that makes a system call.
+	Instruction []byte
 	// Restart rewrites the registers of a thread that was stopped in a system
 	// call so that it makes the call again, whatever runs in between. It changes
 	// nothing for a thread that was in none.
@@ -50,6 +77,14 @@ type SigFrame struct {
 	// FPRegset is the note type of the vector state (NT_X86_XSTATE, NT_PRFPREG),
 	// FPSize the most bytes that it has.
 	FPRegset, FPSize int
+	// WideFPRegset is the note type of a set that has the registers of FPRegset
+	// and more (NT_ARM_SVE), and is read in its place where a thread has it; 0
+	// where there is none. FPSize is for either.
+	WideFPRegset int
+	// Volatile tells whether the vector state, as WideFPRegset has it, holds what
+	// a system call does not keep. It has to be written back to a thread that
+	// made one. It is nil where there is no such state.
+	Volatile func(fp []byte) bool
 	// RedZone is the number of bytes below the stack pointer that belong to the
 	// thread.
 	RedZone uint64
@@ -62,8 +97,18 @@ type SigFrame struct {
 	// gadget with that address as its stack pointer, the gadget returns to
 	// restorer, and rt_sigreturn then gives the thread regs, the vector state
 	// fp and the signal mask.
+	// The error wraps ErrUnfit where a frame cannot hold what the thread has.
 	Build func(top Addr, regs, fp []byte, mask uint64, restorer Addr) (frame []byte, at Addr, err error)
+	// Enter prepares the registers of a thread that continues at a system-call
+	// gadget, but for the program counter, the stack pointer and the system call:
+	// where it returns to, if that is in a register, and what the interrupted
+	// instruction left that the gadget must not see.
+	Enter func(regs []byte, restorer Addr)
 }
+
+// ErrUnfit: a thread is in a state that a signal frame cannot bring back.
+// Another thread will do.
+var ErrUnfit = errors.New("its state does not fit in a signal frame")
 
 // Mangling is how the C library hides the stack pointer and the program counter
 // in a jmp_buf (glibc's PTR_MANGLE).

@@ -44,7 +44,10 @@ func TestUnsupported(t *testing.T) {
 func TestComplete(t *testing.T) {
 	for _, a := range List() {
 		if a.RelocName == nil || a.Decode == nil || a.BranchReloc == nil || a.PCAdjust == nil || a.Relax == nil ||
-			a.Jump == nil || a.Stub == nil || a.TPOffset == nil || len(a.TLSDescReturn) == 0 {
+			a.Jump == nil || a.Stub == nil || a.TPOffset == nil || len(a.TLSDescReturn) == 0 ||
+			a.Entry == nil || a.Lands == nil || a.FieldReloc == nil || a.AccessReloc == nil || a.Trampoline == nil ||
+			a.EndsInCall == nil || a.Syscall.Restart == nil || len(a.Syscall.Instruction) == 0 ||
+			a.SigFrame.Build == nil || a.SigFrame.Enter == nil || (a.Regs.Strip == nil) != (a.Regs.MaskRegset == 0) {
 			t.Errorf("%s has a hole", a.Name)
 			continue
 		}
@@ -60,6 +63,12 @@ func TestComplete(t *testing.T) {
 		jump, err := a.Jump(from, to)
 		if err != nil || len(jump) != a.JumpSize {
 			t.Fatalf("%s: jump % x, %v", a.Name, jump, err)
+		}
+		if (a.FarJump == nil) != (a.FarJumpSize == 0) || a.FarJump != nil && len(a.FarJump(to)) != a.FarJumpSize {
+			t.Errorf("%s: a far jump of %d bytes", a.Name, a.FarJumpSize)
+		}
+		if !a.Lands(a.TLSDescReturn) {
+			t.Errorf("%s: the resolver of descriptors has no landing pad", a.Name)
 		}
 		stub, err := a.Stub(from, to)
 		if err != nil || len(stub) != a.StubSize {

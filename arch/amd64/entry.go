@@ -35,9 +35,13 @@ func fieldReloc(code []byte) (uint32, bool) {
 }
 
 // trampoline knows the entries of all linkers' PLTs, whose jump may be behind
-// endbr64 and may have a bnd prefix. There are no thunks on this CPU.
+// endbr64 and mold's mov of a number to %r11d, and may have a bnd prefix. There
+// are no thunks on this CPU.
 func trampoline(code []byte, at arch.Addr) (arch.Trampoline, bool) {
 	skip := entry(code).Skip
+	if bytes.HasPrefix(code[skip:], []byte{0x41, 0xbb}) {
+		skip = min(skip+6, len(code))
+	}
 	insn, err := decode(code[skip:], at+arch.Addr(skip))
 	if err != nil || insn.Kind != arch.IndirectJump || !insn.PCRel {
 		return arch.Trampoline{}, false

@@ -49,6 +49,7 @@ var regs = arch.Regs{
 	DWARFSP: 7,
 	DWARFFP: 6,
 	DWARFRA: 16,
+	DWARFPC: 16,
 
 	ThreadPointer: regFSBase,
 }
@@ -75,11 +76,12 @@ var syscall = arch.Syscall{
 		{0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05}, // mov $15,%rax; syscall
 		{0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05},             // mov $15,%eax; syscall
 	},
-	Number:  regRAX,
-	Result:  regRAX,
-	Args:    [6]int{regRDI, regRSI, regRDX, regR10, regR8, regR9},
-	Restart: restart,
-	Never:   regOrigRAX,
+	Number:      regRAX,
+	Result:      regRAX,
+	Args:        [6]int{regRDI, regRSI, regRDX, regR10, regR8, regR9},
+	Instruction: []byte{0x0f, 0x05},
+	Restart:     restart,
+	Never:       regOrigRAX,
 
 	MemfdCreate: 319,
 	Mmap:        9,

@@ -69,6 +69,7 @@ var sigFrame = arch.SigFrame{
 	RedZone:  128,
 	Saved:    savedRegs(),
 	Build:    buildSigFrame,
+	Enter:    func([]byte, arch.Addr) {}, // the frame says where to return to
 }
 
 // savedRegs counts from struct ucontext: the return address before it is gone.

@@ -41,6 +41,9 @@ var Arch = &arch.Arch{
 	CallAddend:    0,
 	TLSDescReturn: tlsDescReturn,
 	TPOffset:      tpOffset,
+	Regs:          regs,
+	Syscall:       syscall,
+	SigFrame:      sigFrame,
 
 	Dynamic: arch.Dynamic{
 		Relative:  uint32(elf.R_AARCH64_RELATIVE),
