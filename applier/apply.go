@@ -50,7 +50,7 @@ func Apply(pid int, b *format.Bundle, opts Options) (*Result, error) {
 // begin opens a process and makes sure that nobody else of us works on it.
 func begin(pid int, opts Options) (*operation, error) {
 	o := &operation{Options: opts, deadline: time.Now().Add(opts.Timeout), result: &Result{PID: pid}}
-	unlock, err := lock(pid, o.deadline)
+	unlock, err := o.lock(pid, o.deadline)
 	if err != nil {
 		return nil, o.fail(pid, StageDiscover, err)
 	}
@@ -133,7 +133,9 @@ func (o *operation) stage(g gadgets, pl *plan) error {
 			return err
 		}
 		o.Log.Debug("no thread can be borrowed, trying again", "pid", o.p.id.PID, "reason", err)
-		time.Sleep(wait)
+		if err := o.rest(wait); err != nil {
+			return err
+		}
 		wait = min(2*wait, 100*time.Millisecond)
 	}
 }

@@ -22,6 +22,9 @@ type Options struct {
 	// AllowDowngrade lets an older version of a patch take the place of a newer.
 	AllowDowngrade bool
 	Log            *slog.Logger
+	// Cancel, once it is closed, ends the waiting between tries: the process is
+	// left as it was. A change that is under way is carried out.
+	Cancel <-chan struct{}
 	// Step, if set, is called at named points; tests kill the tool there.
 	Step func(string)
 }
@@ -124,7 +127,7 @@ type operation struct {
 
 // lock makes sure that two of us do not work on a process at once. It goes
 // with its holder. What it guards is politeness: a commit verifies for itself.
-func lock(pid int, deadline time.Time) (unlock func(), err error) {
+func (o Options) lock(pid int, deadline time.Time) (unlock func(), err error) {
 	dir, err := os.Open(fmt.Sprintf("/proc/%d", pid))
 	if err != nil {
 		return nil, explainOpen(pid, err)
@@ -141,7 +144,9 @@ func lock(pid int, deadline time.Time) (unlock func(), err error) {
 			err = fmt.Errorf("%w: another ulpatch-apply works on pid %d", ErrBusy, pid)
 			break
 		}
-		time.Sleep(5 * time.Millisecond)
+		if err = o.rest(5 * time.Millisecond); err != nil {
+			break
+		}
 	}
 	dir.Close()
 	return nil, err
@@ -174,8 +179,23 @@ func (o *operation) commit(c *commit, zones []zone) error {
 			return fmt.Errorf("%w: %w", ErrBusy, err)
 		}
 		o.Log.Debug("busy, trying again", "pid", o.p.id.PID, "try", o.result.Tries, "reason", err)
-		time.Sleep(wait)
+		if err := o.rest(wait); err != nil {
+			return err
+		}
 		wait = min(2*wait, 250*time.Millisecond)
+	}
+}
+
+// ErrCanceled: Options.Cancel was closed.
+var ErrCanceled = errors.New("canceled")
+
+// rest waits before another try.
+func (o Options) rest(d time.Duration) error {
+	select {
+	case <-o.Cancel:
+		return ErrCanceled
+	case <-time.After(d):
+		return nil
 	}
 }
 

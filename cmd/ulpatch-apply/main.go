@@ -5,12 +5,15 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 
 	"github.com/ulpatch/ulpatch/applier"
 	"github.com/ulpatch/ulpatch/cmd/internal/ui"
@@ -60,8 +63,18 @@ func options(c *cli.Context) (applier.Options, error) {
 	}
 	return applier.Options{
 		Timeout: c.Duration("timeout"), Pause: c.Duration("pause-budget"), DryRun: c.Bool("dry-run"),
-		Log: logger(c),
+		Cancel: interrupted(),
+		Log:    logger(c),
 	}, nil
+}
+
+// interrupted is closed with the first signal that asks the program to end: it
+// then tidies up in the process before it does. The second one ends it at once,
+// which harms nothing either.
+func interrupted() <-chan struct{} {
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+	context.AfterFunc(ctx, stop)
+	return ctx.Done()
 }
 
 func logger(c *cli.Context) *slog.Logger {

@@ -55,6 +55,12 @@ func TestNeverLeaves(t *testing.T) {
 	if strings.Contains(protections(t, v.PID), "ulpatch") {
 		t.Error("memory is left behind")
 	}
+	cancel := make(chan struct{})
+	time.AfterFunc(200*time.Millisecond, func() { close(cancel) })
+	_, err = applier.Apply(v.PID, f.Bundle, applier.Options{Timeout: time.Minute, Cancel: cancel})
+	if !errors.Is(err, applier.ErrCanceled) || strings.Contains(protections(t, v.PID), "ulpatch") {
+		t.Errorf("canceled: %v", err)
+	}
 	ask(t, v, "leave", "left")
 	cycle(t, v, f)
 	quit(t, v)
