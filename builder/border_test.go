@@ -30,12 +30,25 @@ int sum(int a) { for (int *p = values; p != values + 8; p++) a += *p + ADD; retu
 int main(int c, char **v) { tail[c & 3]++; values[c & 7]++; return sum(c); }`},
 		{name: "both new", text: `
 #ifdef FIXED
-static int fresh[8] = { 1 }, other[8] = { 3 };
-int sum(int a) { for (int *p = fresh; p != fresh + 8; p++) a += (*p)++; return a + other[a & 7]++; }
+static char before = 2, fresh[7] = { 1 }, other[9] = { 3 };
+int sum(int a) { char *end; __asm__("lea fresh+7(%%rip), %0" : "=r"(end));
+	for (char *p = fresh; p != end; p++) a += (*p)++; return a + other[a & 7]++; }
 #else
 int sum(int a) { return a; }
 #endif
 int main(int c, char **v) { return sum(c); }`},
+		{name: "both in the image and apart there", refused: "tail", text: `
+static int values[8] = { 1 };
+#ifndef FIXED
+static int between[8] = { 7 };
+#endif
+static int tail[4] = { 3 };
+int sum(int a) { for (int *p = values; p != values + 8; p++) a += *p + ADD; return a + tail[a & 3]++; }
+int main(int c, char **v) { tail[c & 3]++; values[c & 7]++;
+#ifndef FIXED
+	between[c & 3]++;
+#endif
+	return sum(c); }`},
 		{name: "one of them new", refused: "fresh", text: `
 static int values[8] = { 1 };
 #ifdef FIXED
@@ -157,7 +170,7 @@ int main(int c, char **v) { use(values); use(&other); return sum(c); }`},
 				t.Errorf("changed %v", got)
 			}
 			if defines(files[0], "other") { // fresh and other, side by side
-				if d := symbolAt(t, files[0], "other") - symbolAt(t, files[0], "fresh"); d != 32 {
+				if d := symbolAt(t, files[0], "other") - symbolAt(t, files[0], "fresh"); d != 7 {
 					t.Errorf("%d bytes between fresh and other", d)
 				}
 			}
@@ -181,13 +194,13 @@ func symbolAt(t *testing.T, f *payload.File, name string) int64 {
 func TestBorderLiteral(t *testing.T) {
 	l := plainLab(t)
 	_, files := l.diffed(l.twice(`
-static const int CSWTCH_like[100] __asm__("CSWTCH.1") = { 1, 2, 3 };
+static const int CSWTCH_like[104] __asm__("CSWTCH.1") = { 1, 2, 3 };
 static const int named[8] = { 4, 5, 6 };
 int shown;
 void use(const int *p) { shown += *p; }
 int sum(int a) {
 	const int *end;
-	__asm__("lea CSWTCH.1+400(%%rip), %0" : "=r"(end));
+	__asm__("lea CSWTCH.1+416(%%rip), %0" : "=r"(end));
 	for (const int *p = CSWTCH_like; p != end; p++) a = a * 3 + *p;
 #ifdef FIXED
 	use(named + 1);
