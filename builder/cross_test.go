@@ -71,3 +71,27 @@ int main(int c, char **v) { return step(c) + step(c); }`
 	l = newCross(t, crossGCC, "-O2", "-fPIE")
 	l.diffed(l.twice(text, "-pie"))
 }
+
+// TestSmallTable: with -fpic, code computes the address of its module's own table
+// of slots. It is proved, and refused in a patch, whose slots are elsewhere.
+func TestSmallTable(t *testing.T) {
+	l := newCross(t, crossGCC, "-O2", "-fpic")
+	opts := l.twice(addsOne+`
+int level = 3;
+int (*chosen)(int);
+__attribute__((noinline)) int quiet(int a) { return a % 7 + ADD; }
+__attribute__((noinline)) int parse(int a) { return level + chosen(a)
+#ifdef LOUD
+	+ 1
+#endif
+	; }
+int main(int c, char **v) { chosen = quiet; return parse(c) + quiet(c); }`, "-pie")
+	if _, files := l.diffed(opts); !slices.Contains(functionNames(files[0]), "quiet") {
+		t.Errorf("changed %v", functionNames(files[0]))
+	}
+	loud := l.compile("fixed", strings.ReplaceAll(string(l.read(l.path("fixed.c"))), "#ifdef LOUD", "#ifdef FIXED"), "-DFIXED")
+	opts.Pairs[0] = l.pair("unit.o", l.path("orig.o"), loud)
+	if all := l.refused(opts, CodeRelocation); !strings.Contains(all.Error(), "global offset table") {
+		t.Error(all)
+	}
+}

@@ -33,7 +33,11 @@ func newCross(t testing.TB, cc string, cflags ...string) *lab {
 	return l
 }
 
-const crossGCC = "aarch64-linux-gnu-gcc"
+// Compilers for aarch64; l.run splits the second into its words.
+const (
+	crossGCC   = "aarch64-linux-gnu-gcc"
+	crossClang = "clang --target=aarch64-linux-gnu"
+)
 
 func newLab(t testing.TB, cflags ...string) *lab {
 	t.Helper()
@@ -47,7 +51,8 @@ func (l *lab) path(name string) string { return filepath.Join(l.dir, name) }
 
 func (l *lab) run(name string, args ...string) {
 	l.t.Helper()
-	cmd := exec.Command(name, args...)
+	words := strings.Fields(name)
+	cmd := exec.Command(words[0], append(words[1:], args...)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		l.t.Fatalf("%s: %v\n%s", strings.Join(cmd.Args, " "), err, out)
 	}

@@ -22,18 +22,35 @@ func TestLinkerAgrees(t *testing.T) {
 		name   string
 		cflags []string
 		link   []string
+		cc     string // "" for gcc
 	}{
-		{"pie", []string{"-O2", "-fPIE"}, []string{"-pie"}},
-		{"no-pie", []string{"-O2", "-fno-pie"}, []string{"-no-pie"}},
-		{"static", []string{"-O2", "-fno-pie"}, []string{"-static"}},
-		{"static-pie", []string{"-O1", "-fPIE"}, []string{"-static-pie"}},
-		{"shared", []string{"-O2", "-fPIC"}, []string{"-shared"}},
-		{"no-plt", []string{"-O2", "-fPIE", "-fno-plt"}, []string{"-pie"}},
-		{"cet", []string{"-O3", "-fPIE", "-fcf-protection=full"}, []string{"-pie", "-Wl,-z,ibtplt"}},
-		{"O0", []string{"-O0", "-fPIE"}, []string{"-pie"}},
-		{"Os", []string{"-Os", "-fPIC"}, []string{"-pie", "-Wl,--gc-sections"}},
-		{"gold", []string{"-O2", "-fPIC"}, []string{"-pie", "-fuse-ld=gold"}},
-		{"relr", []string{"-O2", "-fPIE"}, []string{"-pie", "-Wl,-z,pack-relative-relocs"}},
+		{name: "pie", cflags: []string{"-O2", "-fPIE"}, link: []string{"-pie"}},
+		{name: "no-pie", cflags: []string{"-O2", "-fno-pie"}, link: []string{"-no-pie"}},
+		{name: "static", cflags: []string{"-O2", "-fno-pie"}, link: []string{"-static"}},
+		{name: "static-pie", cflags: []string{"-O1", "-fPIE"}, link: []string{"-static-pie"}},
+		{name: "shared", cflags: []string{"-O2", "-fPIC"}, link: []string{"-shared"}},
+		{name: "no-plt", cflags: []string{"-O2", "-fPIE", "-fno-plt"}, link: []string{"-pie"}},
+		{name: "cet", cflags: []string{"-O3", "-fPIE", "-fcf-protection=full"}, link: []string{"-pie", "-Wl,-z,ibtplt"}},
+		{name: "O0", cflags: []string{"-O0", "-fPIE"}, link: []string{"-pie"}},
+		{name: "Os", cflags: []string{"-Os", "-fPIC"}, link: []string{"-pie", "-Wl,--gc-sections"}},
+		{name: "gold", cflags: []string{"-O2", "-fPIC"}, link: []string{"-pie", "-fuse-ld=gold"}},
+		{name: "relr", cflags: []string{"-O2", "-fPIE"}, link: []string{"-pie", "-Wl,-z,pack-relative-relocs"}},
+		{name: "large", cflags: []string{"-O2", "-fno-pie", "-mcmodel=large"}, link: []string{"-no-pie"}},
+		{name: "large-pic", cflags: []string{"-O2", "-fPIC", "-mcmodel=large"}, link: []string{"-pie"}},
+		{name: "clang", cc: "clang", cflags: []string{"-O2", "-fPIE"}, link: []string{"-pie"}},
+		{name: "clang-O0", cc: "clang", cflags: []string{"-O0", "-fPIC"}, link: []string{"-pie", "-fuse-ld=lld"}},
+		{name: "clang-Os", cc: "clang", cflags: []string{"-Os", "-fno-pie"}, link: []string{"-no-pie", "-fuse-ld=lld", "-Wl,--gc-sections,-z,nostart-stop-gc"}},
+		{name: "clang-O3-shared", cc: "clang", cflags: []string{"-O3", "-fPIC", "-fcf-protection=full"}, link: []string{"-shared", "-fuse-ld=lld"}},
+		{name: "clang-large", cc: "clang", cflags: []string{"-O1", "-fPIC", "-mcmodel=large"}, link: []string{"-pie"}},
+		{name: "clang-no-plt", cc: "clang", cflags: []string{"-O2", "-fPIE", "-fno-plt"}, link: []string{"-pie", "-fuse-ld=lld"}},
+		{name: "cross", cc: crossGCC, cflags: []string{"-O2", "-fPIE"}, link: []string{"-pie"}},
+		{name: "cross-no-pie", cc: crossGCC, cflags: []string{"-O1", "-fno-pie"}, link: []string{"-no-pie"}},
+		{name: "cross-shared", cc: crossGCC, cflags: []string{"-O2", "-fPIC"}, link: []string{"-shared"}},
+		{name: "cross-bti", cc: crossGCC, cflags: []string{"-Os", "-fPIC", "-mbranch-protection=standard"}, link: []string{"-pie", "-Wl,-z,force-bti,--gc-sections"}},
+		{name: "cross-large", cc: crossGCC, cflags: []string{"-O2", "-fno-pie", "-mcmodel=large"}, link: []string{"-no-pie"}},
+		{name: "cross-clang", cc: crossClang, cflags: []string{"-O2", "-fPIE"}, link: []string{"-pie"}},
+		{name: "cross-clang-O0", cc: crossClang, cflags: []string{"-O0", "-fPIE"}, link: []string{"-pie", "-fuse-ld=lld"}},
+		{name: "cross-clang-Os", cc: crossClang, cflags: []string{"-Os", "-fPIC"}, link: []string{"-shared", "-fuse-ld=lld"}},
 	}
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
@@ -45,8 +62,9 @@ func TestLinkerAgrees(t *testing.T) {
 				case f == "alias" && mode.name == "static-pie":
 					// ld sends the call of an undefined weak function through a PLT
 					// entry whose slot is one byte off; that is rightly not proved.
+				case f == "resolver" && strings.Contains(mode.name, "large"): // ld does not link it
 				default:
-					references += everything(t, mode.cflags, mode.link, f)
+					references += everything(t, mode.cc, mode.cflags, mode.link, f)
 				}
 			}
 			if references < 25 {
@@ -58,9 +76,12 @@ func TestLinkerAgrees(t *testing.T) {
 
 // everything builds the patch that replaces all of a fixture's functions and
 // returns how many of its references were compared.
-func everything(t *testing.T, cflags, link []string, fixture string) int {
+func everything(t *testing.T, cc string, cflags, link []string, fixture string) int {
 	t.Helper()
 	l := newLab(t, cflags...)
+	if cc != "" {
+		l.cc = cc
+	}
 	objects := []string{l.object(fixture + "/orig")}
 	for _, more := range []string{"/other", "/other_orig"} {
 		if _, err := os.Stat(filepath.Join("testdata", fixture+more+".c")); err == nil {
@@ -131,7 +152,7 @@ func agree(t *testing.T, l *location, fixture string, o *atom, r *ref, d dest) b
 	}
 	by, v, ok := h.Expr.Solve(h.Field.Get(linked[r.off:]), arch.Operands{A: r.addend, P: at, GOT: l.got})
 	if !ok {
-		return false
+		return partly(t, fixture, o, r, d, h, linked, at)
 	}
 	want := arch.Addr(v)
 	if by == 'S' && d.imp.Kind == format.ImportImage {
@@ -166,6 +187,21 @@ func agree(t *testing.T, l *location, fixture string, o *atom, r *ref, d dest) b
 		return true
 	}
 	return false
+}
+
+// partly is agree for a field that tells a part of the address.
+func partly(t *testing.T, fixture string, o *atom, r *ref, d dest, h arch.Howto, linked []byte, at arch.Addr) bool {
+	t.Helper()
+	place := linked[r.off : r.off+uint64(h.Size)]
+	c, ok := h.Clue(place, arch.Operands{A: r.addend, P: at})
+	if !ok || c.By != 'S' || d.imp.Kind != format.ImportImage {
+		return false
+	}
+	got := bytes.Clone(place)
+	if err := h.Apply(got, arch.Operands{S: arch.Addr(d.imp.Addr), A: d.addend, P: at}); err != nil || !bytes.Equal(got, place) {
+		t.Errorf("%s: %s+%#x: %s to %s: bound to %v: % x, the linker wrote % x", fixture, o, r.off, h.Name, r.referent(), d.imp.Addr, got, place)
+	}
+	return true
 }
 
 // TestProofIsComplete: of a whole image, every function that has an object is

@@ -60,6 +60,9 @@ func newProver(m *image, o *object) *prover {
 
 // place notes where an atom is; it is an error if it is known to be elsewhere.
 func (p *prover) place(a *atom, at arch.Addr) error {
+	if _, stub := p.image.dyn.stubs[at]; stub && a.ifunc() {
+		return nil // its symbol was moved to the PLT entry; the resolver is elsewhere
+	}
 	if old, known := p.addr[a]; known {
 		if old != at {
 			return fmt.Errorf("%s is at %#x here and at %#x elsewhere", a, uint64(at), uint64(old))
@@ -259,6 +262,10 @@ func (m *image) veneer(rw arch.Rewrite, linked []byte, o arch.Operands, orig []b
 // errUnsolved: an address is not known yet of which a field tells a part.
 var errUnsolved = errors.New("only a part of the address is told, and nothing else tells the rest")
 
+// offsetTable is the symbol of the table of slots, of which every module has its
+// own.
+const offsetTable = "_GLOBAL_OFFSET_TABLE_"
+
 // subject is what several fields of one function tell parts of.
 type subject struct {
 	target *atom
@@ -322,7 +329,10 @@ func (p *prover) take(l *lesson, parts map[subject][]arch.Clue) error {
 	if c.Lo != 0 || c.Hi != 64 {
 		if v, ok = arch.Solve(parts[l.subject(c.By)]); !ok {
 			at, known := p.addr[l.ref.target]
-			if l.ref.target == nil || c.By != 'S' || !known {
+			if l.ref.target == nil && l.ref.sym.name == offsetTable {
+				at, known = p.got, true
+			}
+			if c.By != 'S' || !known {
 				return errUnsolved
 			}
 			v = int64(at)

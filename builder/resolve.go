@@ -17,6 +17,10 @@ func (p *patch) resolve(from *atom, r *ref) dest {
 		p.refuse(CodeRelocation, from.place(), from.name, "build the objects with other flags", "+%#x: %s", r.off, p.image.arch.RelocName(r.typ))
 		return dest{}
 	}
+	if r.target == nil && r.sym.name == offsetTable && h.Need != arch.NeedGOTBase {
+		p.refuse(CodeRelocation, from.place(), from.name, "build the objects with -fPIC instead of -fpic", "+%#x: %s to the global offset table", r.off, h.Name)
+		return dest{}
+	}
 	if r.target == nil {
 		switch t := p.defs[r.sym.name]; len(t) {
 		case 0:
