@@ -20,6 +20,7 @@ func main() {
 	flag.IntVar(&c.cycles, "n", 300, "cycles of apply and revert")
 	flag.IntVar(&c.kills, "kills", 100, "how many of the operations are killed")
 	flag.IntVar(&c.threads, "threads", 16, "threads that hammer the patched function")
+	flag.DurationVar(&c.limit, "for", 0, "end after this time, cycles done or not")
 	flag.Int64Var(&c.seed, "seed", time.Now().UnixNano(), "of the random numbers")
 	flag.Parse()
 	t, err := run(c)

@@ -25,6 +25,7 @@ import (
 type config struct {
 	cycles, kills, threads int
 	seed                   int64
+	limit                  time.Duration // 0: none
 }
 
 // tally is what the run prints.
@@ -83,7 +84,8 @@ func run(c config) (t *tally, err error) {
 }
 
 func (t *tally) cyclesOn(v *live.Victim, f *live.Fixture, random *rand.Rand) error {
-	for t.done < t.cycles {
+	start := time.Now()
+	for t.done < t.cycles && (t.limit == 0 || time.Since(start) < t.limit) {
 		for _, what := range []string{"apply", "revert"} {
 			// Kills are spread over the run.
 			if random.Intn(2*t.cycles) < t.kills {
