@@ -117,10 +117,10 @@ type Arch struct {
 	Mangling *Mangling
 }
 
-// Entry is how a jump is put at the start of a function: Skip bytes of the
-// function stay, Pad and the jump are written behind them. A thread that has not
-// begun with the function stands at its start or, where nothing is skipped but
-// a landing pad, right behind that; there the jump may be written under it.
+// Entry is how a jump is put at the start of a function: Skip bytes stay, Pad
+// and the jump are written behind them. A thread that stands at the start, or
+// behind what is skipped, has not begun with the function, and the jump may be
+// written under it.
 type Entry struct {
 	Skip int    // bytes of the function's own landing pad
 	Pad  []byte // a landing pad that takes the place of one that does more

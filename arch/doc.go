@@ -25,8 +25,9 @@
 //
 // # Adding a port
 //
-// Copy the file names of package amd64 (doc.go, reloc.go, relax.go, insn.go,
-// branch.go, jump.go, regs.go), fill an Arch value, list it in package all. The
-// tests of amd64 show what has to hold: the system linker and the decoders of
-// golang.org/x/arch are the oracles.
+// Copy the file names of package amd64, or of arm64 where instructions are of one
+// size (doc.go, reloc.go, relax.go, insn.go, branch.go, jump.go, regs.go,
+// sigframe.go), fill an Arch value, list it in package all. Their tests show what
+// has to hold: the system linker, objdump, the decoders of golang.org/x/arch and
+// the kernel's headers are the oracles.
 package arch

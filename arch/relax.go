@@ -18,7 +18,8 @@ type Rewrite struct {
 	Bytes []byte
 
 	// Howto is what the field holds now, and its place lies at Off. It gives S
-	// (or TP, or G) back and recomputes the field from it. A marker has none.
+	// (or TP, or G) back, or a clue, and recomputes the field from it. A marker has
+	// none.
 	Howto Howto
 	Off   int
 	// AddendDelta is the addend of Howto less that of the object's relocation.
@@ -49,7 +50,7 @@ func (r Rewrite) Expect(o Operands) ([]byte, error) {
 }
 
 // Solve reads the operand (its letter is returned too) back out of the bytes
-// from Start to End of an image. o is as in Expect.
+// from Start to End of an image, where they tell all of it. o is as in Expect.
 func (r Rewrite) Solve(linked []byte, o Operands) (by byte, v int64, ok bool) {
 	at := r.Off - r.Start
 	if r.Howto.Size == 0 || at < 0 || at+r.Howto.Size > len(linked) {

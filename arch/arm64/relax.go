@@ -57,7 +57,7 @@ type candidate struct {
 }
 
 // site is a relocation of the object and the same place in the image. Words that
-// lie outside are udf, which no linker writes.
+// lie outside are udf, which no compiler and no linker writes.
 type site struct {
 	orig, linked []byte
 	off          int
@@ -93,7 +93,7 @@ next:
 			if i == 0 {
 				h = c.howto
 			}
-			if s.at(i) == 0 || !s.became(i, w, h) {
+			if !s.became(i, w, h) {
 				continue next
 			}
 		}
