@@ -72,7 +72,7 @@ func run(c config) (t *tally, err error) {
 		return t, err
 	}
 	kinds := []string{"idle=4", "registers=2", "reader=2", "sleeper=2", "poller=1", "sender=1", "receiver=1",
-		"alarmed=1", "churn=1", "hammer=" + strconv.Itoa(c.threads)}
+		"alarmed=1", "churn=1", "forker=1", "hammer=" + strconv.Itoa(c.threads)}
 	v, err := live.Start(f.Program, kinds...)
 	if err != nil {
 		return t, err

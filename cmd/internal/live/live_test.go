@@ -75,7 +75,7 @@ func quit(t *testing.T, v *Victim) {
 
 // everything is one or more threads of each kind.
 var everything = []string{"hammer=4", "idle=4", "registers=2", "reader=2", "sleeper=2", "poller=1",
-	"sender=1", "receiver=1", "alarmed=1", "churn=1"}
+	"sender=1", "receiver=1", "alarmed=1", "churn=1", "forker=1"}
 
 // TestHammer patches and reverts a program whose threads do all that can be
 // disturbed, and check that it was not.

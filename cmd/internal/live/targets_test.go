@@ -361,3 +361,50 @@ func TestExit(t *testing.T) {
 		v.Kill()
 	}
 }
+
+// TestExec: what a process executes anew is not patched, and nothing is ever
+// written to it that was meant for what it was before.
+func TestExec(t *testing.T) {
+	f := build(t, Recipe{Source: "odd"})
+	v := start(t, f)
+	apply(t, v, f)
+	wantVersion(t, v, 2)
+	ask(t, v, "exec", "ready")
+	wantVersion(t, v, 1)
+	wantPatches(t, v)
+
+	stop, done := make(chan bool), make(chan error)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				done <- nil
+				return
+			default:
+				if got, err := v.Ask("exec"); err != nil || got != "ready" {
+					done <- fmt.Errorf("exec: %q, %w", got, err)
+					return
+				}
+			}
+		}
+	}()
+	applied := 0
+	for range 12 {
+		_, err := applier.Apply(v.PID, f.Bundle, applier.Options{Timeout: 5 * time.Second})
+		var aerr *applier.Error
+		switch {
+		case err == nil:
+			applied++
+		case !errors.As(err, &aerr):
+			t.Errorf("%v", err)
+		}
+	}
+	close(stop)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("applied %d times", applied)
+	ask(t, v, "exec", "ready")
+	cycle(t, v, f)
+	quit(t, v)
+}

@@ -19,6 +19,7 @@
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -361,6 +362,29 @@ static void *churn(void *arg)
 	return NULL;
 }
 
+/* Children are patched as their parent was when they were made, or not at all. */
+static void *forker(void *arg)
+{
+	(void)arg;
+	while (!stopping) {
+		struct timespec t = {0, 1000 * 1000};
+		int status = -1;
+		pid_t child = fork();
+		if (child == 0) {
+			int version = call_work(1);
+			for (int i = 0; i < 100; i++)
+				if (call_work(i) != version)
+					_exit(3);
+			_exit(errors ? 4 : 0);
+		}
+		if (child < 0 || waitpid(child, &status, 0) != child || status != 0)
+			wrong("child %d: status %#x", child, status);
+		atomic_fetch_add(&rounds, 1);
+		nanosleep(&t, NULL);
+	}
+	return NULL;
+}
+
 static const struct {
 	const char *name;
 	void *(*run)(void *);
@@ -368,6 +392,7 @@ static const struct {
 	{"hammer", hammer}, {"spin", spin}, {"idle", idle}, {"registers", registers}, {"reader", reader},
 	{"sleeper", sleeper}, {"poller", poller}, {"sender", sender}, {"receiver", receiver},
 	{"alarmed", alarmed}, {"churn", churn},
+	{"forker", forker},
 };
 
 enum { MOST = 2048 };

@@ -5,6 +5,8 @@
  *   dead-main  the main thread ends, another one answers
  *   vfork      a thread waits two seconds for a child of vfork
  *   no-memory  no address space is left, until "limit" is asked
+ *
+ * On "exec" it executes itself anew.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -34,6 +36,7 @@ static __attribute__((noinline)) int work(int x)
 static void *answer(void *arg)
 {
 	char line[64];
+	setvbuf(stdin, NULL, _IONBF, 0); /* what is not read yet is for who comes after exec */
 	printf("ready\n");
 	fflush(stdout);
 	while (fgets(line, sizeof line, stdin)) {
@@ -41,6 +44,8 @@ static void *answer(void *arg)
 			struct rlimit none = {RLIM_INFINITY, RLIM_INFINITY};
 			setrlimit(RLIMIT_AS, &none);
 			printf("lifted\n");
+		} else if (!strcmp(line, "exec\n")) {
+			execl("/proc/self/exe", "odd", (char *)NULL);
 		} else if (!strcmp(line, "status\n")) {
 			printf("version=%d errors=%ld\n", work(5), errors);
 		} else {

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package live
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+)
+
+// A generated unit compiles in three ways, by MODE: 0 the original, 1 the fix,
+// 2 both, of which the variable fixed chooses while it runs. The third one tells
+// what a process has to do that begins as the original, is patched, and goes on
+// with the state that it has.
+
+// generator writes C whose behaviour is defined: unsigned arithmetic, indexes
+// that are masked, no recursion.
+type generator struct {
+	r         *rand.Rand
+	out       strings.Builder
+	functions int
+	statics   int // of the kind that a changed statement may use
+	labels    int
+	fresh     bool // a statement of the fix alone: it may use what is new
+	inserted  bool // the function has got a new static local
+}
+
+const (
+	scalars, arrays, tables, buffers = 4, 4, 3, 3
+	freshScalars, freshArrays        = 2, 2
+)
+
+// generate returns the source of a unit for a seed. It defines
+// unsigned entry(unsigned).
+func generate(seed uint64) string {
+	g := &generator{r: rand.New(rand.NewPCG(seed, 0x756c7061746368))}
+	g.out.WriteString("#if MODE == 2\nint fixed;\n#endif\n")
+	g.data()
+	g.out.WriteString("__attribute__((noinline)) static unsigned mix(const char *s) { unsigned h = 5; while (*s) h = h * 33 + (unsigned char)*s++; return h; }\n")
+	n := 5 + g.r.IntN(6)
+	must := g.r.IntN(n) // at least one function changes
+	for i := range n {
+		g.function(i == must)
+	}
+	fmt.Fprintf(&g.out, "unsigned entry(unsigned x) { unsigned a = x * 7;\n")
+	for i := range n {
+		fmt.Fprintf(&g.out, "\ta += f%d(a ^ x);\n", i)
+	}
+	g.out.WriteString("\treturn a; }\n")
+	return g.out.String()
+}
+
+// data declares variables in an order of chance, the new ones among them.
+func (g *generator) data() {
+	var all []string
+	add := func(fresh bool, format string, args ...any) {
+		text := fmt.Sprintf(format, args...)
+		if fresh {
+			text = "#if MODE != 0\n" + text + "\n#endif"
+		}
+		all = append(all, text)
+	}
+	linkage := func() string { return []string{"static ", "static ", ""}[g.r.IntN(3)] }
+	for i := range scalars {
+		add(false, "%sunsigned g%d = %d;", linkage(), i, g.r.IntN(3)*g.r.IntN(100))
+	}
+	for i := range arrays {
+		add(false, "%sunsigned arr%d[8] = { %d, %d, 3 };", linkage(), i, g.r.IntN(9), g.r.IntN(99))
+	}
+	for i := range tables {
+		add(false, "static const unsigned table%d[16] = { %d, 4, %d, 9, 7, 7, 1 };", i, g.r.IntN(99), g.r.IntN(99))
+	}
+	for i := range buffers {
+		add(false, "static unsigned char buf%d[%d];", i, 3+g.r.IntN(40))
+	}
+	add(false, "static struct { unsigned a; unsigned char b; unsigned long c; } rec = { 5, 6, 7 };")
+	add(false, "static __thread unsigned tls0 = 3, tls1;")
+	for i := range freshScalars {
+		add(true, "static unsigned n%d = %d;", i, g.r.IntN(50))
+	}
+	for i := range freshArrays {
+		add(true, "static unsigned narr%d[8] = { %d };", i, g.r.IntN(50))
+	}
+	g.r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	g.out.WriteString(strings.Join(all, "\n") + "\n")
+}
+
+func (g *generator) function(must bool) {
+	attribute := []string{"", "static ", "__attribute__((noinline)) ", "__attribute__((noinline)) static "}[g.r.IntN(4)]
+	fmt.Fprintf(&g.out, "%sunsigned f%d(unsigned x) {\n\tunsigned y = x >> 3;\n", attribute, g.functions)
+	g.inserted = false
+	n := 3 + g.r.IntN(7)
+	changes := map[int]bool{}
+	if must || g.r.IntN(4) == 0 {
+		changes[g.r.IntN(n)] = true
+		changes[g.r.IntN(n)] = true
+	}
+	for i := range n {
+		if !changes[i] {
+			g.out.WriteString("\t" + g.statement(true) + "\n")
+			continue
+		}
+		before, after := "", ""
+		switch g.r.IntN(3) {
+		case 0: // one more
+			g.fresh = true
+			after = g.statement(!g.inserted)
+			g.inserted = g.inserted || strings.Contains(after, "static")
+			g.fresh = false
+		case 1: // one less
+			before = g.statement(false)
+		default:
+			before = g.statement(false)
+			g.fresh = true
+			after = g.statement(false)
+			g.fresh = false
+		}
+		fmt.Fprintf(&g.out, "#if MODE == 0\n\t%s\n#elif MODE == 1\n\t%s\n#else\n\tif (fixed) { %s } else { %s }\n#endif\n", before, after, after, before)
+	}
+	g.out.WriteString("\treturn x + y;\n}\n")
+	g.functions++
+}
+
+func (g *generator) pick(names ...string) string { return names[g.r.IntN(len(names))] }
+
+func (g *generator) scalar() string {
+	if g.fresh && g.r.IntN(3) == 0 {
+		return fmt.Sprintf("n%d", g.r.IntN(freshScalars))
+	}
+	return g.pick(fmt.Sprintf("g%d", g.r.IntN(scalars)), fmt.Sprintf("g%d", g.r.IntN(scalars)), "rec.a", "rec.b", "tls0", "tls1")
+}
+
+func (g *generator) array() string {
+	if g.fresh && g.r.IntN(3) == 0 {
+		return fmt.Sprintf("narr%d", g.r.IntN(freshArrays))
+	}
+	return fmt.Sprintf("arr%d", g.r.IntN(arrays))
+}
+
+func (g *generator) expression() string {
+	switch g.r.IntN(7) {
+	case 0:
+		return fmt.Sprintf("%d", g.r.IntN(1000))
+	case 1:
+		return "x * " + fmt.Sprint(2+g.r.IntN(9))
+	case 2:
+		return fmt.Sprintf("(y ^ %s)", g.scalar())
+	case 3:
+		return fmt.Sprintf("%s[x & 7]", g.array())
+	case 4:
+		return fmt.Sprintf("table%d[y & 15]", g.r.IntN(tables))
+	case 5:
+		return fmt.Sprintf("(x >> %d)", 1+g.r.IntN(9))
+	}
+	return fmt.Sprintf("(unsigned)((double)(x & 1023) * %d.25 + 3.5)", g.r.IntN(9))
+}
+
+// statement may declare a static local only where nothing else in the function
+// could be taken for it.
+func (g *generator) statement(local bool) string {
+	switch k := g.r.IntN(14); {
+	case k == 0:
+		return fmt.Sprintf("%s %s %s;", g.scalar(), g.pick("+=", "^=", "-="), g.expression())
+	case k == 1:
+		return fmt.Sprintf("%s[%s & 7] += %s;", g.array(), g.pick("x", "y"), g.expression())
+	case k == 2:
+		a := g.array()
+		return fmt.Sprintf("for (unsigned *p = %s; p != %s + 8; p++) x += *p;", a, a)
+	case k == 3:
+		return fmt.Sprintf("for (unsigned i = 1 + (x & 1); i < 8; i++) y += %s[i - 1] * i;", g.array())
+	case k == 4:
+		var b strings.Builder
+		fmt.Fprintf(&b, "switch (x %% %d) {", 6+g.r.IntN(4))
+		for c := range 6 {
+			fmt.Fprintf(&b, " case %d: y += %s; break;", c, g.expression())
+		}
+		return b.String() + " default: x ^= 3; }"
+	case k == 5 && g.functions > 0:
+		return fmt.Sprintf("x += f%d(%s);", g.r.IntN(g.functions), g.expression())
+	case k == 6 && g.functions > 1:
+		return fmt.Sprintf("{ unsigned (*volatile call)(unsigned) = x & 1 ? f%d : f%d; y += call(x); }", g.r.IntN(g.functions), g.r.IntN(g.functions))
+	case k == 7:
+		return fmt.Sprintf("x += mix(%q);", fmt.Sprintf("text %d", g.r.IntN(6)))
+	case k == 8 && local:
+		return "{ static unsigned count; count += x; y ^= count; }"
+	case k == 9 && local:
+		return fmt.Sprintf("{ static _Bool once; if (!once) { once = 1; x += %d; } }", g.r.IntN(99))
+	case k == 10:
+		b := g.r.IntN(buffers)
+		return fmt.Sprintf("{ unsigned char *p = buf%d + sizeof buf%d; while (p != buf%d) { *--p += 3; y += *p; } }", b, b, b)
+	case k == 11:
+		g.labels++
+		l := g.labels
+		return fmt.Sprintf("{ static const void *const go[] = { &&a%d, &&b%d }; goto *go[x & 1]; a%d: y += 3; b%d: x ^= y; }", l, l, l, l)
+	case k == 12:
+		a := g.array()
+		return fmt.Sprintf("{ unsigned *p = %s + 8; do x += *--p; while (p != %s && *p < %d); }", a, a, 1+g.r.IntN(50))
+	}
+	return fmt.Sprintf("x = x * 31 + %s;", g.expression())
+}
+
+// howToCompile chooses compiler and flags for a seed.
+func howToCompile(seed uint64) (cc string, cflags, ldflags []string) {
+	r := rand.New(rand.NewPCG(seed, 7))
+	cc = []string{"gcc", "gcc", "clang"}[r.IntN(3)]
+	cflags = []string{[]string{"-O0", "-O1", "-O2", "-O2", "-O3", "-Os"}[r.IntN(6)], "-g0", "-w"}
+	switch r.IntN(3) {
+	case 0:
+		cflags, ldflags = append(cflags, "-fPIE"), []string{"-pie"}
+	case 1:
+		cflags, ldflags = append(cflags, "-fPIC"), []string{"-pie"}
+	default:
+		cflags, ldflags = append(cflags, "-fno-pie"), []string{"-no-pie"}
+	}
+	if r.IntN(2) == 0 {
+		cflags = append(cflags, "-ffunction-sections", "-fdata-sections")
+	}
+	if r.IntN(4) == 0 {
+		cflags = append(cflags, "-fcf-protection=full")
+	}
+	if cc == "gcc" && r.IntN(3) == 0 {
+		cflags = append(cflags, "-fno-toplevel-reorder")
+	}
+	return cc, slices.Clip(cflags), ldflags
+}
