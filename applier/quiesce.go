@@ -4,6 +4,7 @@ package applier
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -317,7 +318,8 @@ func (s *stopper) slice(t *thread, d time.Duration, deadline time.Time) error {
 }
 
 func (s *stopper) explain(c *checker, err error) error {
-	if o, ok := err.(*occupied); ok && len(o.stack) == 0 {
+	var o *occupied
+	if errors.As(err, &o) && len(o.stack) == 0 {
 		if t := s.known[o.tid]; t != nil && t.Stopped() {
 			o.stack = c.backtrace(t)
 		}

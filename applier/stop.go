@@ -79,10 +79,16 @@ func seizeThread(pid, tid int) (*thread, error) {
 	if gone(err) {
 		return nil, nil
 	}
-	if state, serr := proc.ThreadState(pid, tid); serr != nil || state == 'Z' || state == 'X' {
+	if ended(pid, tid) {
 		return nil, nil
 	}
 	return nil, explainSeize(pid, err)
+}
+
+// ended tells whether a thread is no more, or all but.
+func ended(pid, tid int) bool {
+	state, err := proc.ThreadState(pid, tid)
+	return err != nil || state == 'Z' || state == 'X'
 }
 
 // explainSeize tells a tracer that is there already from a lack of rights.

@@ -116,13 +116,3 @@ func (p *process) look() error {
 }
 
 func (p *process) close() { p.mem.Close() }
-
-// module finds a loaded image at its place.
-func (v *view) module(bias arch.Addr, buildID string) *module.Module {
-	for _, m := range v.modules {
-		if m.Bias == bias && m.BuildID == buildID {
-			return m
-		}
-	}
-	return nil
-}

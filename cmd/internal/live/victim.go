@@ -50,9 +50,13 @@ func StartCommand(cmd *exec.Cmd) (*Victim, error) {
 		}
 		close(v.out)
 	}()
-	if line, err := v.line(); err != nil || line != "ready" {
+	line, err := v.line()
+	if err == nil && line != "ready" {
+		err = fmt.Errorf("said %q", line)
+	}
+	if err != nil {
 		v.Kill()
-		return nil, fmt.Errorf("%s: said %q at its start: %v", cmd.Path, line, err)
+		return nil, fmt.Errorf("%s: at its start: %w", cmd.Path, err)
 	}
 	return v, nil
 }
