@@ -52,9 +52,9 @@ check: ## gofmt and go vet
 test: setup build check ## all tests; those of the applier need root and ptrace
 	@.ci/check-ptrace
 	@status=0; \
-	$(GO) test -count=1 $$($(GO) list ./... | grep -vxF -f <($(GO) list $(RACE) $(LIVE))) || status=$$?; \
-	$(GO) test -count=1 -race $(RACE) || status=$$?; \
-	$(GO) test -count=1 -v $(LIVE) | grep -v '^=== RUN' || status=$$?; \
+	$(GO) test -count=1 -timeout 20m $$($(GO) list ./... | grep -vxF -f <($(GO) list $(RACE) $(LIVE))) || status=$$?; \
+	$(GO) test -count=1 -timeout 20m -race $(RACE) || status=$$?; \
+	$(GO) test -count=1 -timeout 25m -v $(LIVE) | grep -v '^=== RUN' || status=$$?; \
 	$(GO) run ./cmd/torture -n 10 -kills 10 -threads 8 || status=$$?; \
 	exit $$status
 

@@ -46,7 +46,7 @@ func wantVersion(t *testing.T, v *Victim, version int) {
 }
 
 // patience of tests, on machines that do other things too.
-var patient = applier.Options{Timeout: 60 * time.Second, Pause: 200 * time.Millisecond}
+var patient = applier.Options{Timeout: 3 * time.Minute, Pause: 500 * time.Millisecond}
 
 func apply(t *testing.T, v *Victim, f *Fixture) *applier.Result {
 	t.Helper()
