@@ -274,3 +274,27 @@ int main(int c, char **v) { return first(c) + get(c)->value; }
 		t.Errorf("changed %v", got)
 	}
 }
+
+// TestLabelTables: tables of labels that cannot be told apart come along with the
+// function that they are of.
+func TestLabelTables(t *testing.T) {
+	l := newLab(t, "-O2", "-fPIE")
+	_, files := l.diffed(l.twice(addsOne + `
+int run(int x) {
+#ifdef FIXED
+	{ static const void *const go[] = { &&e, &&f }; goto *go[x & 1]; e: x += 9; f: x ^= 77; }
+#endif
+	{ static const void *const go[] = { &&a, &&b }; goto *go[x & 1]; a: x += 3; b: x ^= 7; }
+	{ static const void *const go[] = { &&c, &&d }; goto *go[x & 1]; c: x += 3; d: x ^= 7; }
+	return x; }
+int main(int c, char **v) { return run(c); }`))
+	tables := 0
+	for _, s := range files[0].Symbols {
+		if strings.HasPrefix(s.Name, "go.") && s.Section != payload.Undefined {
+			tables++
+		}
+	}
+	if tables != 3 {
+		t.Errorf("%d tables", tables)
+	}
+}

@@ -179,6 +179,17 @@ func (u *unit) infected(a *atom, seen map[*atom]bool) *Difference {
 	return nil
 }
 
+// ofLabels says whether an atom is a static table of labels of functions that are
+// replaced: whichever of the original it was, it comes along with its function.
+func (u *unit) ofLabels(a *atom) bool {
+	if a.kind != kindConstant || a.global() || len(a.refs) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(a.refs, func(r ref) bool {
+		return r.target == nil || r.target.kind != kindCode || !u.interior(&r) || !u.replaced(r.target)
+	})
+}
+
 // interior says whether a reference is to a place within a function and not to
 // its entry.
 func (u *unit) interior(r *ref) bool { return r.landing != 0 || r.target.parent != nil }

@@ -213,7 +213,9 @@ func howToCompile(seed uint64) (cc string, cflags, ldflags []string) {
 	default:
 		cflags, ldflags = append(cflags, "-fno-pie"), []string{"-no-pie"}
 	}
-	if r.IntN(2) == 0 {
+	// Without section flags and with absolute addresses most patches are refused
+	// that bring variables of their own.
+	if r.IntN(3) > 0 || ldflags[0] == "-no-pie" {
 		cflags = append(cflags, "-ffunction-sections", "-fdata-sections")
 	}
 	if r.IntN(4) == 0 {
