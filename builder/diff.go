@@ -146,6 +146,9 @@ func (d *diff) read() error {
 			continue
 		}
 		u := newUnit(pair.Name, orig, fixed, d.opts.Spec)
+		if orig != nil {
+			u.judgeTypes(pair.Orig, pair.Fixed)
+		}
 		d.log.Debug("compared", "unit", u.name, "changed", len(u.changed), "constants", len(u.constants), "troubles", len(u.troubles))
 		d.units = append(d.units, u)
 	}

@@ -366,3 +366,38 @@ func TestClones(t *testing.T) {
 		t.Errorf("imports %v", files[0].Table.Imports)
 	}
 }
+
+// TestTypeLayouts: where objects have debug information, a structure that grew or
+// whose members moved is refused; a member with another name is where it was.
+func TestTypeLayouts(t *testing.T) {
+	for _, test := range []struct{ name, orig, fixed, refused string }{
+		{"grown", "int a, b;", "int a, b, c;", "8 bytes become 12"},
+		{"moved", "int a, b;", "int b, a;", "member b is at 0x0 instead of 0x4"},
+		{"in the padding", "long a; char b;", "long a; char b, c;", "member c is new, at 0x9"},
+		{"bits", "unsigned a : 3, b : 4;", "unsigned a : 2, b : 4;", "member b is at 0x0, bit 2 instead of 0x0, bit 3"},
+		{"renamed", "int a, b;", "int a, c;", ""},
+	} {
+		for _, form := range []string{"struct state { %s };", "typedef struct { %s } state;"} {
+			t.Run(test.name, func(t *testing.T) {
+				t.Parallel()
+				l := newLab(t, "-O2", "-g")
+				text := addsOne + "#include <stdlib.h>\n#ifdef FIXED\n" + strings.Replace(form, "%s", test.fixed, 1) + "\n#else\n" + strings.Replace(form, "%s", test.orig, 1) + "\n#endif\n"
+				typ := "state"
+				if form[0] == 's' {
+					typ = "struct state"
+				}
+				text += "int parse(int n) { " + typ + " *s = malloc(sizeof *s); if (!s) return 0; s->a = n + ADD; n = s->a; free(s); return n; }\nint main(int c, char **v) { return parse(c); }"
+				opts := l.twice(text)
+				if test.refused == "" {
+					l.diffed(opts)
+					return
+				}
+				if all := l.refused(opts, CodeTypeLayout); !strings.Contains(all.Error(), test.refused) || !strings.Contains(all.Error(), "state") {
+					t.Error(all)
+				}
+				opts.Spec = &Spec{Allow: []Allow{{Code: CodeTypeLayout, Name: "state", Reason: "r"}}}
+				l.diffed(opts)
+			})
+		}
+	}
+}

@@ -25,6 +25,7 @@ const (
 	CodeDataInitialiser  Code = "data-initialiser-changed"
 	CodeVariableSize     Code = "variable-size-changed"
 	CodeLayout           Code = "variable-layout-changed"
+	CodeTypeLayout       Code = "type-layout-changed"
 	CodeVariableKind     Code = "variable-kind-changed"
 	CodeSharedConstant   Code = "shared-constant-changed"
 	CodeInitArray        Code = "init-array-changed"
@@ -51,6 +52,7 @@ var kinds = map[Code]error{
 	CodeDataInitialiser:  ErrUnsupportedChange,
 	CodeVariableSize:     ErrUnsupportedChange,
 	CodeLayout:           ErrUnsupportedChange,
+	CodeTypeLayout:       ErrUnsupportedChange,
 	CodeVariableKind:     ErrUnsupportedChange,
 	CodeSharedConstant:   ErrUnsupportedChange,
 	CodeInitArray:        ErrUnsupportedChange,
