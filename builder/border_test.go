@@ -298,3 +298,30 @@ int main(int c, char **v) { return run(c); }`))
 		t.Errorf("%d tables", tables)
 	}
 }
+
+// TestShortJump: a jump to the next function that fits in a byte keeps its
+// distance, if both functions come along.
+func TestShortJump(t *testing.T) {
+	text := addsOne + `
+__attribute__((used)) static int next(int a);
+int parse(int a) { a = a * 3 + ADD; __asm__ volatile("test %0, %0; js next" :: "r"(a)); return a; }
+__attribute__((used)) static int next(int a) { return a % 7 + BOTH; }
+int main(int c, char **v) { return parse(c) + next(c); }`
+	l := plainLab(t, "-fno-align-functions")
+	opts := l.twice(strings.ReplaceAll(text, "BOTH", "ADD"))
+	_, files := l.diffed(opts)
+	if got := functionNames(files[0]); !slices.Equal(got, []string{"next", "parse"}) {
+		t.Fatalf("changed %v", got)
+	}
+	o, err := readObject("o", l.read(l.path("fixed.o")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := symbolAt(t, files[0], "next")-symbolAt(t, files[0], "parse"), int64(o.byName["next"][0].off-o.byName["parse"][0].off); got != want {
+		t.Errorf("next is %d bytes behind parse, in the object %d", got, want)
+	}
+	all := l.refused(l.twice(strings.ReplaceAll(text, "BOTH", "0")), CodeRelocation)
+	if !strings.Contains(all.Error(), "short jump to next") {
+		t.Error(all)
+	}
+}

@@ -96,6 +96,15 @@ func (p *patch) internal(from *atom, r *ref, h arch.Howto) dest {
 // the original entry, so that it stays valid and equal after a revert.
 func (p *patch) code(from *atom, r *ref, t *atom, l *location, located bool) (dest, bool) {
 	keep := dest{atom: t, addend: r.addend}
+	if from != t && p.short(from, r) {
+		if !l.unit.replaced(t) && located {
+			p.refuse(CodeRelocation, from.place(), from.name, "build the objects with -ffunction-sections", "+%#x: a short jump to %s, which is not in the patch", r.off, t)
+			return dest{}, true
+		}
+		p.carry(t)
+		p.join(from, t)
+		return keep, true
+	}
 	if from.kind == kindFDE || from == t {
 		if r.landing != 0 || from.kind == kindFDE || p.branch(from, r) {
 			p.carry(t)
@@ -118,6 +127,14 @@ func (p *patch) code(from *atom, r *ref, t *atom, l *location, located bool) (de
 	}
 	o, at, _ := l.orig(t)
 	return p.inImage(r, t, o, at, o.name+".orig"), true
+}
+
+// short says whether an assembler resolved a jump to a function so near that its
+// field can hold no other distance than the one in the object.
+func (p *patch) short(from *atom, r *ref) bool {
+	const near = 4 // bytes of a field that reaches through a payload
+	h := p.image.arch.Relocs[r.typ]
+	return from.kind == kindCode && r.sym == nil && h.Size > 0 && h.Size < near
 }
 
 func (p *patch) branch(from *atom, r *ref) bool {
