@@ -23,5 +23,5 @@
 // matter; the applier demands of those anyway that they are off every stack.
 // The argument needs that both objects come from the same compiler with the
 // same flags, which the proof of the original object against the image and the
-// comparison of all that did not change support.
+// comparison of all that did not change support. TestCoupledCallers shows it.
 package builder
