@@ -325,3 +325,32 @@ int main(int c, char **v) { return parse(c) + next(c); }`
 		t.Error(all)
 	}
 }
+
+// TestClangStatics: of clang's static locals of one name the first has no number,
+// and need not be the one that was the first.
+func TestClangStatics(t *testing.T) {
+	l := newLab(t, "-O2", "-fPIE")
+	l.cc = "clang"
+	warn := l.compile("warn", "void warn(const char *s, int *p) { *p = *s; }")
+	_, files := l.diffed(l.twice(`
+extern void warn(const char *, int *);
+int parse(int a) {
+#ifdef FIXED
+	if (a > 2) { static int once; if (!once) warn("new", &once); }
+#endif
+	if (a > 3) { static int once; if (!once) warn("old", &once); }
+	return a; }
+int main(int c, char **v) { return parse(c); }`, warn))
+	fixed, err := readObject("fixed", l.read(l.path("fixed.o")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	orig, err := readObject("orig", l.read(l.path("orig.o")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pairs := correlate(orig, fixed)
+	if old := pairs.toFixed[orig.byName["parse.once"][0]]; old == nil || old.name == "parse.once" || len(importNames(files[0])) != 2 {
+		t.Errorf("parse.once is %v, binds %v", old, importNames(files[0]))
+	}
+}

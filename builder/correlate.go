@@ -5,6 +5,7 @@ package builder
 import (
 	"slices"
 	"sort"
+	"strings"
 )
 
 // pairing tells which atom of the fixed object is which of the original one.
@@ -36,14 +37,14 @@ func (p *pairing) pair(o, f *atom) {
 	}
 }
 
-// isStatic says whether an atom is named like a static local of a function,
-// whose number means nothing.
+// isStatic says whether an atom is named like a static local of a function: by
+// gcc (count.3) or clang (parse.count, parse.count.3). Which of several has which
+// number, or none, means nothing.
 func isStatic(a *atom) bool {
 	if a.kind == kindCode || a.global() || a.name == "" {
 		return false
 	}
-	_, numbered := staticBase(a.name)
-	return numbered
+	return strings.IndexByte(a.name, '.') > 0
 }
 
 func (p *pairing) byName(orig, fixed *object) {
