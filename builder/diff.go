@@ -134,12 +134,12 @@ func (d *diff) read() error {
 		if pair.Orig != nil {
 			var err error
 			if orig, err = readObject(pair.Name, pair.Orig); err != nil {
-				return fmt.Errorf("original: %w", err)
+				return fmt.Errorf("the original of %w", err)
 			}
 		}
 		fixed, err := readObject(pair.Name, pair.Fixed)
 		if err != nil {
-			return fmt.Errorf("fixed: %w", err)
+			return fmt.Errorf("the fixed %w", err)
 		}
 		if orig != nil && orig.arch != fixed.arch {
 			d.refusals = append(d.refusals, &Refusal{Code: CodeMachine, Place: pair.Name, Detail: fmt.Sprintf("original for %s, fixed for %s", orig.arch.Name, fixed.arch.Name)})

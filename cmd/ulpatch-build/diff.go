@@ -16,7 +16,6 @@ import (
 	"github.com/ulpatch/ulpatch/builder"
 	"github.com/ulpatch/ulpatch/cmd/internal/ui"
 	"github.com/ulpatch/ulpatch/format"
-	"github.com/ulpatch/ulpatch/format/keys"
 )
 
 func diffCommand() *cli.Command {
@@ -33,11 +32,13 @@ func diffCommand() *cli.Command {
 			&cli.StringFlag{Name: "fixed", Usage: "`PATH` of the same with the fix"},
 			&cli.StringFlag{Name: "spec", Usage: "patch spec `FILE` (TOML)"},
 			&cli.StringFlag{Name: "id", Usage: "`NAME` of the patch; overrides the spec's"},
-			&cli.StringFlag{Name: "key", Usage: "secret key `FILE` to sign with"},
+			keysFlag(),
+			&cli.BoolFlag{Name: "unsigned", Usage: "sign it later, with sign or with digest and attach"},
+			expiresFlag(),
 			&cli.StringFlag{Name: "report", Usage: "write a report to `FILE` (JSON)"},
 			&cli.BoolFlag{Name: "strict", Usage: "fail where there would be a warning"},
 			&cli.BoolFlag{Name: "verbose", Usage: "tell what is being done"},
-			&cli.StringFlag{Name: "o", Usage: "write the bundle to `FILE`"},
+			outputFlag(),
 		},
 		Action: diff,
 	}
@@ -48,7 +49,7 @@ func diff(c *cli.Context) error {
 		return err
 	}
 	paths := map[string]string{}
-	for _, flag := range []string{"orig", "fixed", "key", "o"} {
+	for _, flag := range []string{"orig", "fixed", "o"} {
 		var err error
 		if paths[flag], err = ui.Required(c, flag); err != nil {
 			return err
@@ -61,7 +62,14 @@ func diff(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	key, err := keys.ReadSecret(paths["key"], keys.Password)
+	secrets, err := readSecrets(c)
+	if err != nil {
+		return err
+	}
+	if (len(secrets) == 0) != c.Bool("unsigned") {
+		return ui.Hint(ui.Usagef("either --key or --unsigned"), "see "+program+" diff --help")
+	}
+	expires, _, err := expiry(c)
 	if err != nil {
 		return err
 	}
@@ -81,7 +89,8 @@ func diff(c *cli.Context) error {
 	if err != nil {
 		return refused(c, err)
 	}
-	return writeResult(c, result, key, paths["o"])
+	result.Manifest.Expires = expires
+	return writeResult(c, result, secrets, paths["o"])
 }
 
 func diffOptions(c *cli.Context) (*builder.Options, error) {
@@ -168,13 +177,15 @@ func refused(c *cli.Context, err error) error {
 
 // writeResult signs and writes the bundle, and the report if one is wanted: both
 // or neither.
-func writeResult(c *cli.Context, r *builder.Result, key format.PrivateKey, output string) error {
+func writeResult(c *cli.Context, r *builder.Result, secrets []format.PrivateKey, output string) error {
 	data, err := format.Encode(r.Manifest, r.Payloads)
 	if err != nil {
 		return err
 	}
-	if data, err = format.Sign(data, key); err != nil {
-		return err
+	if len(secrets) > 0 {
+		if data, err = format.Sign(data, secrets...); err != nil {
+			return err
+		}
 	}
 	if path := c.String("report"); path != "" {
 		text, err := json.MarshalIndent(r.Report, "", "  ")
@@ -184,11 +195,14 @@ func writeResult(c *cli.Context, r *builder.Result, key format.PrivateKey, outpu
 		if err := ui.WriteFile(path, append(text, '\n'), 0o666); err != nil {
 			return err
 		}
-		if err := ui.WriteFile(output, data, 0o666); err != nil {
+		if err := ui.WriteOutput(c.App.Writer, output, data); err != nil {
 			return errors.Join(err, os.Remove(path))
 		}
-	} else if err := ui.WriteFile(output, data, 0o666); err != nil {
+	} else if err := ui.WriteOutput(c.App.Writer, output, data); err != nil {
 		return err
+	}
+	if output == ui.Stdio {
+		return nil // standard output is the bundle
 	}
 	summarise(c.App.Writer, r, output, len(data))
 	return nil
