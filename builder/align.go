@@ -5,6 +5,7 @@ package builder
 import (
 	"fmt"
 	"hash/maphash"
+	"slices"
 
 	"github.com/ulpatch/ulpatch/arch"
 )
@@ -28,6 +29,7 @@ var alignSeed = maphash.MakeSeed()
 type step struct {
 	token      uint64
 	first, end int // its references
+	branch     bool
 }
 
 func align(o, f *atom) alignment {
@@ -78,6 +80,83 @@ func align(o, f *atom) alignment {
 	return pairs
 }
 
+// anchored tells whether references to an atom of the original function and to
+// one of the fixed belong together for sure: where they are aligned, the code
+// goes on alike on both sides; or a literal that occurs once in each version is
+// used right beside them. The instructions that refer to members themselves do
+// not count.
+func anchored(o, f, from, to *atom, members []*atom) bool {
+	look := lookout{f: f, x: steps(o), y: steps(f), members: members}
+	pairs := align(o, f)
+	for j, fixed := range look.y {
+		for r := fixed.first; r < fixed.end; r++ {
+			if f.refs[r].target != to {
+				continue
+			}
+			for i, orig := range look.x {
+				for q := orig.first; q < orig.end; q++ {
+					if o.refs[q].target != from || orig.token != fixed.token {
+						continue
+					}
+					before, literalBefore := look.along(i, j, -1)
+					after, literalAfter := look.along(i, j, +1)
+					was, aligned := pairs[r]
+					if literalBefore || literalAfter || aligned && was == q && before && after {
+						return true
+					}
+				}
+			}
+		}
+	}
+	return false
+}
+
+type lookout struct {
+	f       *atom
+	x, y    []step
+	members []*atom
+}
+
+// once tells whether an instruction occurs once in each version.
+func (l lookout) once(token uint64) bool {
+	count := func(s []step) (n int) {
+		for _, one := range s {
+			if one.token == token {
+				n++
+			}
+		}
+		return n
+	}
+	return count(l.x) == 1 && count(l.y) == 1
+}
+
+// along follows equal instructions in one direction. alike: two that say
+// something of their own were met; literal: one of the next two uses a literal
+// that occurs nowhere else.
+func (l lookout) along(i, j, by int) (alike, literal bool) {
+	const enough, beside = 2, 2
+	said := 0
+	for n := 1; said < enough; n++ {
+		i, j = i+by, j+by
+		if i < 0 || j < 0 || i >= len(l.x) || j >= len(l.y) || l.x[i].token != l.y[j].token {
+			return false, literal
+		}
+		one := l.y[j]
+		own := !one.branch
+		for r := one.first; r < one.end; r++ {
+			t := l.f.refs[r].target
+			own = own && !slices.Contains(l.members, t)
+			if t != nil && t.section.pieces != nil && n <= beside && l.once(one.token) {
+				literal = true
+			}
+		}
+		if own {
+			said++
+		}
+	}
+	return true, literal
+}
+
 // uniqueRuns gives the place of each run of instructions, -1 for one that
 // occurs several times.
 func uniqueRuns(s []step) map[uint64]int {
@@ -116,7 +195,7 @@ func steps(fn *atom) []step {
 		}
 		var h maphash.Hash
 		h.SetSeed(alignSeed)
-		one := step{first: ref}
+		one := step{first: ref, branch: in.Kind != arch.Plain && in.Kind != arch.Call}
 		for ; ref < len(fn.refs) && fn.refs[ref].off < uint64(at+in.Len); ref++ {
 			fmt.Fprintf(&h, "%d %s;", fn.refs[ref].typ, fn.refs[ref].gist())
 		}

@@ -354,3 +354,20 @@ int main(int c, char **v) { return parse(c); }`, warn))
 		t.Errorf("parse.once is %v, binds %v", old, importNames(files[0]))
 	}
 }
+
+// TestInsertedStatic: a static local whose code was put in before code that
+// begins like it cannot be told from the one that was there.
+func TestInsertedStatic(t *testing.T) {
+	l := newLab(t, "-O1", "-fPIE")
+	l.refused(l.twice(`
+unsigned parse(unsigned x) {
+	unsigned y = x >> 3;
+#ifdef FIXED
+	{ static _Bool once; if (!once) { once = 1; x += 39; } }
+	x = x * 31 + y;
+#endif
+	{ static _Bool once; if (!once) { once = 1; x += 42; } }
+	x = x * 31 + (x >> 1);
+	return x + y; }
+int main(int c, char **v) { return parse(c); }`), CodeAmbiguous)
+}

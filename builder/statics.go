@@ -145,6 +145,10 @@ func (b *ballot) voteAligned(o, f *atom, usesO, usesF []*atom) (restO, restF []*
 	}
 	for _, y := range usesF {
 		switch c := same.forFixed[y]; {
+		case len(c) == 1 && !sameNumber(y, usesO, usesF) && !anchored(o, f, c[0], y, slices.Concat(usesO, usesF)):
+			// One came or went. Code that was put in beside code that begins or ends
+			// like it is aligned as well with the one as with the other.
+			b.doubt[y] = true
 		case len(c) == 1 && len(same.forOrig[c[0]]) == 1:
 			b.vote(c[0], y)
 		case len(c) > 0:
@@ -161,12 +165,32 @@ func (b *ballot) voteAligned(o, f *atom, usesO, usesF []*atom) (restO, restF []*
 	return restO, restF
 }
 
+// sameNumber tells whether as many of os as of fs have size and content of y.
+func sameNumber(y *atom, os, fs []*atom) bool {
+	n := 0
+	for _, x := range os {
+		if x.like(y) {
+			n++
+		}
+	}
+	for _, z := range fs {
+		if z.like(y) {
+			n--
+		}
+	}
+	return n == 0 || !slices.ContainsFunc(os, y.like)
+}
+
+// like tells whether two atoms have the same kind, size and content.
+func (a *atom) like(b *atom) bool {
+	return a.size == b.size && a.kind == b.kind && bytes.Equal(a.data, b.data)
+}
+
 // onlyLike finds the one of os that has size and content of y. It is not sure
 // where several have, or where y is not the only one of fs that is so.
 func onlyLike(y *atom, os, fs []*atom) (x *atom, sure bool) {
-	like := func(z *atom) bool { return z.size == y.size && z.kind == y.kind && bytes.Equal(z.data, y.data) }
 	for _, z := range os {
-		if like(z) {
+		if y.like(z) {
 			if x != nil {
 				return nil, false
 			}
@@ -174,7 +198,7 @@ func onlyLike(y *atom, os, fs []*atom) (x *atom, sure bool) {
 		}
 	}
 	for _, z := range fs {
-		if z != y && like(z) {
+		if z != y && y.like(z) {
 			return nil, x == nil
 		}
 	}
