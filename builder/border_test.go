@@ -360,14 +360,19 @@ int main(int c, char **v) { return parse(c); }`, warn))
 func TestInsertedStatic(t *testing.T) {
 	l := newLab(t, "-O1", "-fPIE")
 	l.refused(l.twice(`
+static const unsigned table[16] = { 31, 4, 36, 9, 7, 7, 1 };
+unsigned some[8] = { 7, 23, 3 }, more[8] = { 7, 75, 3 };
 unsigned parse(unsigned x) {
 	unsigned y = x >> 3;
 #ifdef FIXED
 	{ static _Bool once; if (!once) { once = 1; x += 39; } }
-	x = x * 31 + y;
+	x = x * 31 + table[y & 15];
 #endif
 	{ static _Bool once; if (!once) { once = 1; x += 42; } }
 	x = x * 31 + (x >> 1);
+	some[y & 7] += x >> 1;
+	for (unsigned i = 1 + (x & 1); i < 8; i++)
+		y += more[i - 1] * i;
 	return x + y; }
-int main(int c, char **v) { return parse(c); }`), CodeAmbiguous)
+int main(int c, char **v) { return parse(c) + table[c & 7]; }`), CodeAmbiguous)
 }
