@@ -26,8 +26,6 @@ func (k kind) String() string {
 	return [...]string{"function", "variable", "constant", "literal", "thread-local variable", "startup entry", "exception table", "CIE", "FDE"}[k]
 }
 
-func (k kind) readOnly() bool { return k == kindConstant || k == kindLiteral || k == kindHandlers }
-
 // atom is the smallest piece of an object that can be kept or dropped: the
 // bytes [off, off+size) of a section.
 type atom struct {
@@ -98,11 +96,10 @@ func (a *atom) place() string { return a.object.name + ": " + a.String() }
 
 // referent names what a reference refers to, for messages.
 func (r *ref) referent() string {
-	name := ""
-	switch {
-	case r.target == nil:
+	var name string
+	if r.target == nil {
 		name = r.sym.name
-	default:
+	} else {
 		name = r.target.String()
 	}
 	if r.landing != 0 {

@@ -67,12 +67,12 @@ func (u *unit) compare(spec *Spec) {
 			if d != nil {
 				u.markChanged(f, d.show(o, f), spec)
 				if name, moved := c.shifted(o, f); moved != nil && !spec.excludes(f.name) && !u.troubled(CodeLayout, name) {
-					u.trouble(nil, CodeLayout, name, fmt.Sprintf("%s differs only in the offset of what it uses (%s): the layout seems to have changed", f.name, moved),
+					_ = u.trouble(nil, CodeLayout, name, fmt.Sprintf("%s differs only in the offset of what it uses (%s): the layout seems to have changed", f.name, moved),
 						"a running process has its data at the old offsets; put new fields at the end, or allow the change by name if the function is meant to use another field")
 				}
 			}
 		case f.kind != o.kind:
-			u.trouble(o, CodeVariableKind, o.name, fmt.Sprintf("the %s becomes a %s", o.kind, f.kind), "")
+			_ = u.trouble(o, CodeVariableKind, o.name, fmt.Sprintf("the %s becomes a %s", o.kind, f.kind), "")
 		case d == nil, f.kind == kindStartup:
 		case f.kind == kindConstant:
 			u.constants[f] = d
@@ -145,7 +145,7 @@ func (u *unit) spread(spec *Spec) {
 			continue
 		}
 		if u.constants[f] != nil && f.global() {
-			u.trouble(o, CodeSharedConstant, f.name, "other units can refer to it: "+u.constants[f].String(),
+			_ = u.trouble(o, CodeSharedConstant, f.name, "other units can refer to it: "+u.constants[f].String(),
 				"only the functions of its own unit are made to use the new one; allow the change by name if no other unit uses it")
 		}
 		if (f.kind == kindVariable || f.kind == kindTLS) && u.constants[f] == nil {

@@ -4,7 +4,6 @@ package builder
 
 import (
 	"bytes"
-	"debug/elf"
 	"errors"
 	"fmt"
 
@@ -427,8 +426,4 @@ func (p *prover) binding(name string) *binding {
 		p.names[name] = b
 	}
 	return b
-}
-
-func isTLS(r *ref) bool {
-	return r.target != nil && r.target.kind == kindTLS || r.target == nil && r.sym.typ == elf.STT_TLS
 }

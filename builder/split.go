@@ -262,7 +262,8 @@ func (o *object) piece(sec *section, at uint64) *atom {
 	if at >= sec.size {
 		at = max(sec.size, 1) - 1
 	}
-	start, end := at-at%sec.entsize, sec.size
+	start := at - at%sec.entsize
+	var end uint64
 	if sec.flags&elf.SHF_STRINGS == 0 {
 		end = min(start+sec.entsize, sec.size)
 	} else {

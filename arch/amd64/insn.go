@@ -38,7 +38,7 @@ type decoder struct {
 	pos  int
 
 	operand16, address32, rep, repne, lock bool
-	rex, rex2                              byte // rex: without its high nibble
+	rex                                    byte // without its high nibble
 
 	modrm byte
 

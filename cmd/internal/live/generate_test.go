@@ -20,7 +20,6 @@ type generator struct {
 	r         *rand.Rand
 	out       strings.Builder
 	functions int
-	statics   int // of the kind that a changed statement may use
 	labels    int
 	fresh     bool // a statement of the fix alone: it may use what is new
 	inserted  bool // the function has got a new static local

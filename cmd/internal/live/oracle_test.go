@@ -115,7 +115,7 @@ func oracle(t *testing.T, seed uint64) []builder.Code {
 	reference, err := Start(filepath.Join(dir, "reference"))
 	must(err)
 	defer reference.Kill()
-	question := uint64(seed)
+	question := seed
 	compare := func(stage string, n int) {
 		t.Helper()
 		for range n {
