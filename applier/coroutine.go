@@ -105,10 +105,9 @@ func (s *suspended) survey() error {
 			return true
 		})
 		s.read += n
-		if err != nil {
-			continue // it is gone: what is read while it runs may go at any time
-		}
-		if len(pages) > 0 && r.Size() <= smallRegion {
+		// What is read while it runs may go at any time. What was found before it
+		// went, or could not be read any further, still is looked at.
+		if err == nil && len(pages) > 0 && r.Size() <= smallRegion {
 			pages = []scan.Region{r}
 		}
 		s.looks = append(s.looks, pages...)
