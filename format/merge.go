@@ -23,8 +23,9 @@ func (b *Bundle) Part(name string) Part { return Part{name, b.Manifest, b.frames
 func (u *Unverified) Part(name string) Part { return Part{name, u.Manifest, u.frames} }
 
 // Merge puts bundles of one patch, for different images, into one without
-// signatures. Their manifests have to agree in all but the payloads; change, if
-// not nil, edits what they agree in. Payloads that are for one image have to be
+// signatures. Their manifests have to agree in all but the payloads and the
+// critical features, of which the result has all; change, if not nil, edits what
+// they agree in. Payloads that are for one image have to be
 // the same. The result does not depend on the order of the parts.
 func Merge(parts []Part, change func(*Manifest)) ([]byte, error) {
 	if len(parts) == 0 {
@@ -32,6 +33,11 @@ func Merge(parts []Part, change func(*Manifest)) ([]byte, error) {
 	}
 	m := parts[0].manifest
 	m.Payloads = nil
+	for _, p := range parts {
+		m.Critical = append(slices.Clone(m.Critical), p.manifest.Critical...)
+	}
+	slices.Sort(m.Critical)
+	m.Critical = slices.Compact(m.Critical)
 	var all []entry
 	for _, p := range parts {
 		if err := agree(parts[0], p); err != nil {
@@ -108,7 +114,6 @@ func agree(a, b Part) error {
 		{"version", x.Version != y.Version, x.Version, y.Version},
 		{"description", x.Description != y.Description, x.Description, y.Description},
 		{"expires", x.Expires != y.Expires, x.Expires, y.Expires},
-		{"critical", !slices.Equal(x.Critical, y.Critical), x.Critical, y.Critical},
 		{"replaces", !slices.Equal(x.Replaces, y.Replaces), x.Replaces, y.Replaces},
 	} {
 		if member.differ {

@@ -20,6 +20,8 @@ type Table struct {
 	Functions []Function `json:"functions"` // by Addr, ascending
 	Imports   []Import   `json:"imports"`   // by Symbol, ascending; one for each undefined symbol of the payload
 	Quiet     []Range    `json:"quiet"`     // by Addr: what must be off every stack beside Functions' own code
+	// Hooks are by stage, in the order in which they are called.
+	Hooks []Hook `json:"hooks,omitempty"`
 }
 
 // TableSection is the name of the payload's section that holds the Table.

@@ -32,7 +32,7 @@ func EncodeTable(t Table) ([]byte, error) {
 }
 
 // DecodeTable reads what EncodeTable writes and nothing else. Every slice of
-// the result is non-nil.
+// the result is non-nil, but for Hooks where there are none.
 func DecodeTable(data []byte) (Table, error) {
 	if err := checkTableSize(data); err != nil {
 		return Table{}, fmt.Errorf("table: %w", err)
@@ -101,6 +101,9 @@ func (t Table) check() error {
 	}
 	if err := checkRanges(t.Quiet); err != nil {
 		return fmt.Errorf("quiet%w", err)
+	}
+	if err := checkHooks(t.Hooks); err != nil {
+		return fmt.Errorf("hooks%w", err)
 	}
 	for i, imp := range t.Imports {
 		if err := imp.check(); err != nil {

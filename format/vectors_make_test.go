@@ -31,6 +31,7 @@ func makeVectors(t *testing.T) map[string]vectors.Vector {
 	m.manifests()
 	m.frames()
 	m.bodies()
+	m.hooks()
 	m.policies()
 	return m.vectors
 }

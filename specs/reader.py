@@ -24,7 +24,7 @@ HEADER = struct.Struct("<8sIIQQ")
 MAX_MANIFEST, MAX_PACKED, MAX_UNPACKED = 1 << 20, 256 << 20, 256 << 20
 MAX_SIGNATURES, MAX_SIGNATURE, MAX_PAYLOAD = 16, 1024, 64 << 20
 UNTRUSTED = b"untrusted comment: signature of an ulpatch bundle"
-FEATURES = frozenset()
+FEATURES = frozenset({"hooks"})
 
 
 class Refused(Exception):
@@ -253,7 +253,9 @@ def read_manifest(data, frames):
         check_int(m["version"], 1, 2147483647)
         check_text(m["description"], 4096)
         seconds(m["expires"])
-        layer.want(m["critical"] == [], "critical")
+        for feature in check_list(m["critical"], 64):
+            layer.want(feature in FEATURES, f"critical: {feature!r:.80}")
+        check_ascending(m["critical"])
         for other in check_list(m["replaces"], 256):
             layer.want(check_id(other) != m["id"], "replaces itself")
         check_ascending(m["replaces"])
@@ -513,8 +515,40 @@ def check_import(i):
         raise ValueError(f"{kind} with too little")
 
 
-def check_table(table, image, machine, contents, symbols):
-    check_members(table, ["image", "functions", "imports", "quiet"])
+STAGES = ["pre-apply", "post-apply", "pre-revert", "post-revert"]
+
+
+def check_hooks(hooks, contents, symbols):
+    if not 1 <= len(check_list(hooks, 256)):
+        raise ValueError("an empty list of hooks")
+    used = [name for h in hooks for name in (h["symbol"], h["progress"])]
+    if len(set(used)) != len(used):
+        raise ValueError("a symbol of two hooks")
+    stages = [STAGES.index(h["stage"]) for h in hooks]
+    if stages != sorted(stages):
+        raise ValueError("stages out of order")
+    for h in hooks:
+        check_members(h, ["stage", "name", "symbol", "progress"])
+        check_text(h["name"], 65536, 1)
+        call, progress = ([s for s in symbols if s["section"] and s["name"] == check_text(h[m], 65536, 1)] for m in ("symbol", "progress"))
+        if len(call) != 1 or len(progress) != 1 or call[0]["type"] == OBJECT or progress[0]["type"] == FUNC:
+            raise ValueError(f"hook {h['name']!r:.80}")
+        section = contents[call[0]["section"] - 1]
+        if not section["flags"] & EXECINSTR or call[0]["value"] >= section["size"]:
+            raise ValueError(f"hook {h['name']!r:.80} is no code")
+        section = contents[progress[0]["section"] - 1]
+        if not section["flags"] & WRITE or progress[0]["size"] < 12 or progress[0]["value"] % 4 or section["align"] < 4:
+            raise ValueError(f"hook {h['name']!r:.80} has no place for its progress")
+
+
+def check_table(table, critical, image, machine, contents, symbols):
+    members = ["image", "functions", "imports", "quiet"]
+    if "hooks" in table:
+        members.append("hooks")
+        if "hooks" not in critical:
+            raise ValueError("hooks, which the manifest does not name")
+        check_hooks(table["hooks"], contents, symbols)
+    check_members(table, members)
     check_image(table["image"])
     if table["image"] != image or image["machine"] != MACHINES[machine]:
         raise ValueError("it belongs to another image")
@@ -541,14 +575,14 @@ def check_table(table, image, machine, contents, symbols):
         raise ValueError("imports and undefined symbols differ")
 
 
-def check_payload(data, image):
+def check_payload(data, critical, image):
     with Layer("body") as layer:
         machine, contents, relocations, symbols, raw = parts = read_elf(data)
         check_contents(contents)
         check_relocations(relocations, contents, symbols)
         check_symbols(symbols, contents)
         layer.want(len(raw) <= 16777216, "size of the table")
-        check_table(parse_canonical(raw), image, machine, contents, symbols)
+        check_table(parse_canonical(raw), critical, image, machine, contents, symbols)
         layer.want(write_elf(*parts) == data, "not in canonical form")
 
 
@@ -570,7 +604,7 @@ class Bundle:
         at = 0
         for info in self.manifest["payloads"]:
             payload = unpack(self.frames[at : at + info["packed_size"]], info)
-            check_payload(payload, info["image"])
+            check_payload(payload, self.manifest["critical"], info["image"])
             at += info["packed_size"]
             yield info["image"], payload
 

@@ -204,6 +204,34 @@ func (f *File) checkNames() error {
 			return fmt.Errorf("functions[%d]: symbol %q: not code", i, fn.Symbol)
 		}
 	}
+	for i, h := range f.Table.Hooks {
+		if defined[h.Symbol] != 1 || defined[h.Progress] != 1 {
+			return fmt.Errorf("hooks[%d]: symbol %q or %q is not defined, or more than once", i, h.Symbol, h.Progress)
+		}
+		s := first[h.Symbol]
+		in := f.Sections[s.Section]
+		if in.Flags&elf.SHF_EXECINSTR == 0 || s.Type == elf.STT_OBJECT || s.Value == in.Size {
+			return fmt.Errorf("hooks[%d]: symbol %q: not code", i, h.Symbol)
+		}
+		if err := f.checkProgress(first[h.Progress]); err != nil {
+			return fmt.Errorf("hooks[%d]: symbol %q: %w", i, h.Progress, err)
+		}
+	}
+	return nil
+}
+
+// checkProgress wants a variable that a hook can keep its progress in.
+func (f *File) checkProgress(s Symbol) error {
+	in := f.Sections[s.Section]
+	const aligned = 4
+	switch {
+	case in.Flags&elf.SHF_WRITE == 0 || s.Type == elf.STT_FUNC:
+		return errors.New("not a variable")
+	case s.Size < format.HookProgressSize:
+		return fmt.Errorf("%d bytes, less than %d", s.Size, format.HookProgressSize)
+	case s.Value%aligned != 0 || in.Align < aligned:
+		return errors.New("not aligned")
+	}
 	return nil
 }
 

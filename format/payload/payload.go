@@ -9,6 +9,7 @@ package payload
 import (
 	"debug/elf"
 	"fmt"
+	"slices"
 
 	"github.com/ulpatch/ulpatch/format"
 )
@@ -61,18 +62,20 @@ type Reloc struct {
 }
 
 // FromBundle reads the payload of b.Manifest.Payloads[i] and wants that it
-// belongs to the image that the manifest names.
+// belongs to the image that the manifest names, and that the manifest says that
+// the bundle has hooks if it has some.
 func FromBundle(b *format.Bundle, i int) (*File, error) {
-	return fromManifest(b.Manifest.Payloads[i].Image, func() ([]byte, error) { return b.Payload(i) })
+	return fromManifest(b.Manifest, i, func() ([]byte, error) { return b.Payload(i) })
 }
 
 // FromUnverified is FromBundle for a bundle that nobody vouches for: to be
 // shown, never to be applied.
 func FromUnverified(u *format.Unverified, i int) (*File, error) {
-	return fromManifest(u.Manifest.Payloads[i].Image, func() ([]byte, error) { return u.Payload(i) })
+	return fromManifest(u.Manifest, i, func() ([]byte, error) { return u.Payload(i) })
 }
 
-func fromManifest(image format.Image, read func() ([]byte, error)) (*File, error) {
+func fromManifest(m format.Manifest, i int, read func() ([]byte, error)) (*File, error) {
+	image := m.Payloads[i].Image
 	data, err := read()
 	if err != nil {
 		return nil, err
@@ -83,6 +86,9 @@ func fromManifest(image format.Image, read func() ([]byte, error)) (*File, error
 	}
 	if f.Table.Image != image {
 		return nil, fmt.Errorf("%s: %w: its table is that of %s, build-id %s", image.Name, format.ErrBody, f.Table.Image.Name, f.Table.Image.BuildID)
+	}
+	if len(f.Table.Hooks) > 0 && !slices.Contains(m.Critical, format.FeatureHooks) {
+		return nil, fmt.Errorf("%s: %w: it has hooks, and its manifest does not say so", image.Name, format.ErrBody)
 	}
 	return f, nil
 }
