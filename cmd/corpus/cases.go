@@ -14,9 +14,14 @@ import (
 const (
 	sections = "sections" // with -ffunction-sections -fdata-sections
 	plain    = "plain"    // without
+	clang    = "clang"    // without, and not by gcc
 )
 
-// testCase is one fix: a folder with orig/, fixed/ and target/.
+// flavours has the folder below that of the pairs, for each.
+var flavours = []struct{ name, folder string }{{sections, ""}, {plain, plain}, {clang, clang}}
+
+// testCase is one fix: a folder with orig/, fixed/ and target/, or, once it is
+// prepared, with a bundle and target/.
 type testCase struct {
 	pkg, cve, flavour string // cve is the patch's id, too
 	dir               string
@@ -24,8 +29,8 @@ type testCase struct {
 }
 
 func (c testCase) String() string {
-	if c.flavour == plain {
-		return "plain/" + c.pkg + "/" + c.cve
+	if c.flavour != sections {
+		return c.flavour + "/" + c.pkg + "/" + c.cve
 	}
 	return c.pkg + "/" + c.cve
 }
@@ -43,20 +48,24 @@ func (c testCase) image(name string) (string, bool) {
 // PKG/CVE.
 func findCases(pairs, flavour, only string) ([]testCase, error) {
 	var cases []testCase
-	for _, f := range []struct{ flavour, dir string }{{sections, pairs}, {plain, filepath.Join(pairs, "plain")}} {
-		if flavour != "all" && flavour != f.flavour {
+	for _, f := range flavours {
+		if flavour != "all" && flavour != f.name {
 			continue
 		}
-		dirs, err := filepath.Glob(filepath.Join(f.dir, "*", "*", "orig"))
+		found, err := filepath.Glob(filepath.Join(pairs, f.folder, "*", "*", "orig"))
 		if err != nil {
 			return nil, err
 		}
-		for _, orig := range dirs {
-			dir := filepath.Dir(orig)
+		prepared, err := filepath.Glob(filepath.Join(pairs, f.folder, "*", "*", preparedFile))
+		if err != nil {
+			return nil, err
+		}
+		for _, mark := range append(found, prepared...) {
+			dir := filepath.Dir(mark)
 			c := testCase{
 				pkg:     filepath.Base(filepath.Dir(dir)),
 				cve:     filepath.Base(dir),
-				flavour: f.flavour,
+				flavour: f.name,
 				dir:     dir,
 			}
 			if only != "" && only != c.pkg && only != c.pkg+"/"+c.cve {

@@ -3,34 +3,32 @@
 package main
 
 import (
-	"context"
-	"debug/elf"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
 
-// check tells whether a running image still has its bug. It comes with the
-// corpus: either a script that asks a daemon, or a C program that loads the
-// library and so is patched itself.
+// check tells whether a running image still has its bug, and harms nobody.
 type check struct {
-	pkg, cve string   // cve may be part of a longer name
-	script   []string // Python file, then what follows the port
-	program  string   // C file
-	link     []string
+	pkg, cve string // cve may be part of a longer name
+	image    string // file name of the image that is asked
+	ask      func(*instance) (string, error)
 }
 
 var checks = []check{
-	{pkg: "redis", cve: "CVE-2025-46818", script: []string{"redis-probe.py", "46818"}},
-	{pkg: "redis", cve: "CVE-2024-31228", script: []string{"redis-probe.py", "31228"}},
-	{pkg: "redis", cve: "CVE-2025-67733", script: []string{"redis-probe.py", "67733"}},
-	{pkg: "mosquitto", cve: "CVE-2023-0809", script: []string{"mosq-0809.py"}},
-	{pkg: "cjson", cve: "CVE-2025-57052", program: "cjson-57052.c", link: []string{"-l:libcjson.so.1"}},
-	{pkg: "tiff", cve: "CVE-2023-52356", program: "tiff-52356.c"},
+	{"redis", "CVE-2024-31228", "redis-server", redisBug(nestedPattern)},
+	{"redis", "CVE-2024-51741", "redis-server", redisBug(selectorWithoutPattern)},
+	{"redis", "CVE-2025-46818", "redis-server", redisBug(writableMetatable)},
+	{"redis", "CVE-2025-67733", "redis-server", redisBug(replyInReply)},
+	{"mosquitto", "CVE-2023-0809", "mosquitto", hugeFirstPacket},
+	{"cjson", "CVE-2023-26819", "libcjson.so.1.7.15", askHost("CVE-2023-26819")},
+	{"cjson", "CVE-2025-57052", "libcjson_utils.so.1.7.15", askHost("CVE-2025-57052")},
+	{"tiff", "CVE-2023-52356", "libtiff.so.6.0.0", askHost("CVE-2023-52356")},
 }
 
 // The two answers of a check.
@@ -39,107 +37,55 @@ const (
 	fixed      = "FIXED"
 )
 
-// ask makes the check once and returns its answer.
-type ask func(context.Context) (string, error)
+// ask makes a check once and returns its answer.
+type ask func() (string, error)
 
-// startCheck returns the check of a case, nil where the corpus has none, and the
-// instance that it needs beside those of the case, or nil.
-func startCheck(ctx context.Context, c testCase, at place) (ask, *instance, error) {
+// checkFor returns the check of a case, or nil where there is none.
+func checkFor(c testCase, instances []*instance) ask {
 	for _, k := range checks {
 		if k.pkg != c.pkg || !strings.Contains(c.cve, k.cve) {
 			continue
 		}
-		file := k.program
-		if k.script != nil {
-			file = k.script[0]
+		i := slices.IndexFunc(instances, func(one *instance) bool { return one.image == k.image })
+		if i >= 0 {
+			return func() (string, error) { return k.ask(instances[i]) }
 		}
-		if !exists(filepath.Join(at.shared.checks, file)) {
-			return nil, nil, nil
-		}
-		if k.script != nil {
-			question, err := k.scriptFor(at)
-			return question, nil, err
-		}
-		return k.programFor(ctx, c, at)
 	}
-	return nil, nil, nil
+	return nil
 }
 
-func (k check) scriptFor(at place) (ask, error) {
-	_, port, err := net.SplitHostPort(at.started[0].address)
-	if err != nil {
-		return nil, err
+func verdict(bug bool) string {
+	if bug {
+		return vulnerable
 	}
-	arguments := append([]string{filepath.Join(at.shared.checks, k.script[0]), port}, k.script[1:]...)
-	return func(ctx context.Context) (string, error) {
-		ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-		defer cancel()
-		output, err := exec.CommandContext(ctx, "python3", arguments...).CombinedOutput()
-		if err != nil {
-			return "", fmt.Errorf("%s: %w: %s", k.script[0], err, strings.TrimSpace(string(output)))
-		}
-		return verdict(string(output))
-	}, nil
+	return fixed
 }
 
-func (k check) programFor(ctx context.Context, c testCase, at place) (ask, *instance, error) {
-	if err := os.MkdirAll(at.dir, 0o755); err != nil {
-		return nil, nil, err
-	}
-	program := filepath.Join(at.dir, "check")
-	arguments := append([]string{"-O1", "-w", "-o", program, filepath.Join(at.shared.checks, k.program), c.images[0]}, k.link...)
-	if output, err := exec.CommandContext(ctx, "gcc", arguments...).CombinedOutput(); err != nil {
-		return nil, nil, fmt.Errorf("%s: %w: %s", k.program, err, strings.TrimSpace(string(output)))
-	}
-	// The program asks for the library by its soname.
-	soname, err := sonameOf(c.images[0])
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := os.Symlink(c.images[0], filepath.Join(at.dir, soname)); err != nil {
-		return nil, nil, err
-	}
-	process, probe, err := converse(at, dialogue{
-		question: "probe", greeting: "PID ",
-		env: []string{"LD_LIBRARY_PATH=" + at.dir}, path: program,
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	question := func(context.Context) (string, error) {
-		line, err := probe()
-		if err != nil {
-			return "", err
+// askHost asks the host program of a library, which knows its bugs by name.
+func askHost(bug string) func(*instance) (string, error) {
+	return func(host *instance) (string, error) {
+		answer, err := host.ask(bug)
+		if err == nil && answer != vulnerable && answer != fixed {
+			err = fmt.Errorf("%s: %q is no verdict", bug, answer)
 		}
-		return verdict(line)
+		return answer, err
 	}
-	process.probe = func() error {
-		_, err := question(ctx)
-		return err
-	}
-	return question, process, nil
 }
 
-// sonameOf returns the name under which programs ask for a shared library.
-func sonameOf(path string) (string, error) {
-	file, err := elf.Open(path)
+// hugeFirstPacket: a client whose first packet is not CONNECT has to be cut off
+// before it can make the broker wait for 256 MiB.
+func hugeFirstPacket(broker *instance) (string, error) {
+	connection, err := net.DialTimeout("tcp", broker.address, 5*time.Second)
 	if err != nil {
 		return "", err
 	}
-	defer file.Close()
-	names, err := file.DynString(elf.DT_SONAME)
-	if err != nil || len(names) != 1 {
-		return "", fmt.Errorf("%s: no soname: %w", path, err)
+	defer connection.Close()
+	if err := connection.SetDeadline(time.Now().Add(3 * time.Second)); err != nil {
+		return "", err
 	}
-	return names[0], nil
-}
-
-// verdict finds the answer in a line "RESULT ...: ... => VULN".
-func verdict(text string) (string, error) {
-	_, answer, ok := strings.Cut(text, "=> ")
-	answer = strings.TrimSpace(answer)
-	if !ok || answer != vulnerable && answer != fixed {
-		return "", fmt.Errorf("no verdict in %q", text)
+	if _, err := io.WriteString(connection, "\x30\xff\xff\xff\x7f\x00\x01a"); err != nil {
+		return "", err
 	}
-	return answer, nil
+	_, err = connection.Read(make([]byte, 16))
+	return verdict(errors.Is(err, os.ErrDeadlineExceeded)), nil
 }

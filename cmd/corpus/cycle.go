@@ -19,6 +19,7 @@ import (
 type outcome string
 
 const (
+	built   outcome = "built"   // with -prepare: there is a bundle
 	applied outcome = "applied" // applied, served, reverted, served, ended as it should
 	refused outcome = "refused" // not applied, for a reason; the process is as it was
 	busy    outcome = "busy"    // a changed function stayed on a stack until the deadline
@@ -75,16 +76,27 @@ type cycle struct {
 
 // run brings a case through its whole life.
 func run(ctx context.Context, s *shared, c testCase, startOnly bool) result {
-	r := result{Case: c.String(), Package: c.pkg, Flavour: c.flavour, Outcome: applied}
+	k := newCycle(s, c, applied)
+	if startOnly {
+		k.result.Outcome = started
+	}
 	begun := time.Now()
-	k := &cycle{shared: s, testCase: c, result: &r}
 	err := k.all(ctx, startOnly)
 	for _, one := range slices.Backward(k.instances) {
 		one.daemon.kill()
 	}
-	if startOnly {
-		r.Outcome = started
+	return k.conclude(begun, err)
+}
+
+func newCycle(s *shared, c testCase, goal outcome) *cycle {
+	return &cycle{
+		shared: s, testCase: c,
+		result: &result{Case: c.String(), Package: c.pkg, Flavour: c.flavour, Outcome: goal},
 	}
+}
+
+func (k *cycle) conclude(begun time.Time, err error) result {
+	r := k.result
 	var early *verdictError
 	switch {
 	case errors.As(err, &early):
@@ -94,7 +106,7 @@ func run(ctx context.Context, s *shared, c testCase, startOnly bool) result {
 	}
 	r.Check = strings.Join(k.answers, " ")
 	r.Seconds = time.Since(begun).Seconds()
-	return r
+	return *r
 }
 
 func (k *cycle) all(ctx context.Context, startOnly bool) (err error) {
@@ -104,7 +116,7 @@ func (k *cycle) all(ctx context.Context, startOnly bool) (err error) {
 		return err
 	}
 	if !startOnly {
-		if err := k.buildBundle(ctx); err != nil {
+		if err := k.haveBundle(ctx); err != nil {
 			return err
 		}
 	}
@@ -114,7 +126,7 @@ func (k *cycle) all(ctx context.Context, startOnly bool) (err error) {
 	k.watch = startWatch(k.instances)
 	if err = k.serving(); err != nil {
 		err = ended(notRun, "serve", err)
-	} else if err = k.check(ctx, vulnerable); err != nil {
+	} else if err = k.check(vulnerable); err != nil {
 		err = ended(notRun, "check", err)
 	} else if startOnly {
 		err = k.steps(ctx)
@@ -136,6 +148,14 @@ func (k *cycle) all(ctx context.Context, startOnly bool) (err error) {
 		}
 	}
 	return err
+}
+
+// haveBundle takes the bundle that was prepared, or makes one.
+func (k *cycle) haveBundle(ctx context.Context) error {
+	if k.prepared() {
+		return k.takePrepared()
+	}
+	return k.buildBundle(ctx)
 }
 
 func (k *cycle) buildBundle(ctx context.Context) error {
@@ -169,26 +189,21 @@ func (k *cycle) startInstances(ctx context.Context) (err error) {
 	if k.instances, err = startAll(ctx, k.testCase, k.dir, k.shared); err != nil {
 		return err
 	}
-	at := place{dir: filepath.Join(k.dir, "check"), shared: k.shared, started: k.instances}
-	question, process, err := startCheck(ctx, k.testCase, at)
-	if process != nil {
-		k.instances = append(k.instances, process)
-	}
-	k.question = question
-	return err
+	k.question = checkFor(k.testCase, k.instances)
+	return nil
 }
 
 // serving waits until every instance has answered again.
 func (k *cycle) serving() error { return k.watch.serving(len(k.instances)) }
 
 // check asks whether the bug is there, and wants the given answer.
-func (k *cycle) check(ctx context.Context, want string) error {
+func (k *cycle) check(want string) error {
 	if k.question == nil {
 		return nil
 	}
 	var got string
 	var err error
-	k.watch.aside(func() { got, err = k.question(ctx) })
+	k.watch.aside(func() { got, err = k.question() })
 	if err != nil {
 		return err
 	}

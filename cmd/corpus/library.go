@@ -30,7 +30,7 @@ var (
 )
 
 // libmosquitto is a client library: its work is to talk to the broker.
-var libmosquitto = service{images: []string{"libmosquitto.so.1"}, start: func(ctx context.Context, at place) (*instance, error) {
+var libmosquitto = service{images: []string{"libmosquitto.so.1"}, work: "mosquitto", start: func(ctx context.Context, at place) (*instance, error) {
 	if len(at.started) == 0 {
 		return nil, errors.New("no broker to connect to")
 	}
@@ -38,7 +38,7 @@ var libmosquitto = service{images: []string{"libmosquitto.so.1"}, start: func(ct
 }}
 
 func library(work, name string) service {
-	return service{images: []string{name}, start: func(ctx context.Context, at place) (*instance, error) {
+	return service{images: []string{name}, work: work, start: func(ctx context.Context, at place) (*instance, error) {
 		return startHost(ctx, at, work, at.dir)
 	}}
 }
@@ -49,12 +49,12 @@ func startHost(ctx context.Context, at place, work, argument string) (*instance,
 	if err != nil {
 		return nil, err
 	}
-	one, rounds, err := converse(at, dialogue{question: "rounds", path: host, args: []string{at.image, argument}})
+	one, err := converse(at, host, at.image, argument)
 	if err != nil {
 		return nil, err
 	}
 	one.probe = func() error {
-		answer, err := rounds()
+		answer, err := one.ask("rounds")
 		if err != nil {
 			return err
 		}
@@ -70,11 +70,11 @@ func startHost(ctx context.Context, at place, work, argument string) (*instance,
 	return one, nil
 }
 
-// compileHost makes the host program for a kind of work, once for a run.
+// compileHost makes the host program for a kind of work, unless it is there.
 func (s *shared) compileHost(ctx context.Context, work string) (string, error) {
 	s.compiling.Lock()
 	defer s.compiling.Unlock()
-	program := filepath.Join(s.scratch, "host-"+work)
+	program := filepath.Join(s.hosts, "host-"+work)
 	if exists(program) {
 		return program, nil
 	}
@@ -82,7 +82,7 @@ func (s *shared) compileHost(ctx context.Context, work string) (string, error) {
 	if err := os.CopyFS(sources, hostSources); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", err
 	}
-	gcc := exec.CommandContext(ctx, "gcc", "-O2", "-Wall", "-Werror", "-pthread", "-o", program,
+	gcc := exec.CommandContext(ctx, s.cross+"gcc", "-O2", "-Wall", "-Werror", "-pthread", "-o", program,
 		filepath.Join(sources, "host", "host.c"), filepath.Join(sources, "host", work+".c"))
 	if output, err := gcc.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%s: %w: %s", work, err, strings.TrimSpace(string(output)))

@@ -26,7 +26,8 @@ import (
 )
 
 type options struct {
-	corpus, bin, checks     string
+	corpus, bin             string
+	prepare, cross          string
 	only, flavour, json     string
 	keep, startOnly         bool
 	parallel                int
@@ -36,9 +37,10 @@ type options struct {
 func main() {
 	var o options
 	flag.StringVar(&o.bin, "bin", "bin", "`DIR` of ulpatch-build and ulpatch-apply")
-	flag.StringVar(&o.checks, "checks", "", "`DIR` of the before/after checks (default: checks in the corpus)")
+	flag.StringVar(&o.prepare, "prepare", "", "only make the bundles, and put all that another machine needs into `DIR`, to be its corpus")
+	flag.StringVar(&o.cross, "cross", "", "`PREFIX` of the names of the compiler and of strip, as in aarch64-linux-gnu-")
 	flag.StringVar(&o.only, "only", "", "only this `PACKAGE[/CASE]`")
-	flag.StringVar(&o.flavour, "flavour", "all", "`sections`, plain or all: how the objects were compiled")
+	flag.StringVar(&o.flavour, "flavour", "all", "`sections`, plain, clang or all: how the objects were compiled")
 	flag.StringVar(&o.json, "json", "", "write the results to `FILE`")
 	flag.BoolVar(&o.keep, "keep", false, "keep the scratch folder, with bundles and logs")
 	flag.BoolVar(&o.startOnly, "n", false, "only start, probe and end the images; nothing is built or patched")
@@ -46,15 +48,19 @@ func main() {
 	flag.DurationVar(&o.applyTimeout, "timeout", 10*time.Second, "how long an apply may wait for a quiet moment")
 	flag.DurationVar(&o.caseLimit, "limit", 4*time.Minute, "how long a case may take")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "corpus [flags] DIR: DIR holds *.tar.zst, or pairs/ unpacked")
+		fmt.Fprintln(flag.CommandLine.Output(), "corpus [flags] DIR: DIR holds *.tar.zst, or pairs/ unpacked, or what -prepare made")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
-	if flag.NArg() != 1 || o.parallel < 1 || o.parallel > 2 || !slices.Contains([]string{sections, plain, "all"}, o.flavour) {
+	if flag.NArg() != 1 || o.parallel < 1 || o.parallel > 2 || !slices.Contains([]string{sections, plain, clang, "all"}, o.flavour) {
 		flag.Usage()
 		os.Exit(2)
 	}
-	o.corpus = flag.Arg(0)
+	var err error
+	if o.corpus, err = filepath.Abs(flag.Arg(0)); err != nil {
+		fmt.Fprintf(os.Stderr, "corpus: error: %v\n", err)
+		os.Exit(1)
+	}
 
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	sum, err := o.runAll(ctx)
@@ -78,7 +84,7 @@ func (o options) runAll(ctx context.Context) (sum total, err error) {
 	} else {
 		defer os.RemoveAll(scratch)
 	}
-	s, err := o.prepare(ctx, scratch)
+	s, err := o.shared(ctx, scratch)
 	if err != nil {
 		return sum, err
 	}
@@ -108,7 +114,11 @@ func (o options) runAll(ctx context.Context) (sum total, err error) {
 			defer func() { <-slots }()
 			limited, cancel := context.WithTimeout(ctx, o.caseLimit)
 			defer cancel()
-			results[i] = run(limited, s, c, o.startOnly)
+			if o.prepare != "" {
+				results[i] = prepare(limited, s, c, o.prepare)
+			} else {
+				results[i] = run(limited, s, c, o.startOnly)
+			}
 			output.Lock()
 			defer output.Unlock()
 			printRow(os.Stdout, results[i])
@@ -125,22 +135,20 @@ func (o options) runAll(ctx context.Context) (sum total, err error) {
 	return sum, err
 }
 
-// prepare makes the signing key and names what all cases share.
-func (o options) prepare(ctx context.Context, scratch string) (*shared, error) {
+// shared names what all cases share, and makes the signing key.
+func (o options) shared(ctx context.Context, scratch string) (*shared, error) {
 	bin, err := filepath.Abs(o.bin)
 	if err != nil {
 		return nil, err
 	}
-	checks := o.checks
-	if checks == "" {
-		checks = filepath.Join(o.corpus, "checks")
-	}
-	if checks, err = filepath.Abs(checks); err != nil {
-		return nil, err
-	}
 	s := &shared{
-		bin: bin, scratch: scratch, checks: checks,
-		key: filepath.Join(scratch, "ci.key"), timeout: o.applyTimeout,
+		bin: bin, scratch: scratch, hosts: scratch, cross: o.cross, timeout: o.applyTimeout,
+		key: filepath.Join(scratch, "ci.key"), trust: filepath.Join(scratch, "ci.pub"),
+	}
+	if trust := filepath.Join(o.corpus, preparedKey); exists(trust) {
+		s.trust, s.key = trust, ""
+		s.hosts, err = filepath.Abs(filepath.Join(o.corpus, "hosts"))
+		return s, err
 	}
 	if o.startOnly {
 		return s, nil
@@ -149,5 +157,16 @@ func (o options) prepare(ctx context.Context, scratch string) (*shared, error) {
 	if output, err := keygen.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("keygen: %w: %s", err, strings.TrimSpace(string(output)))
 	}
-	return s, nil
+	if o.prepare == "" {
+		return s, nil
+	}
+	s.hosts = filepath.Join(o.prepare, "hosts")
+	if err := os.MkdirAll(s.hosts, 0o755); err != nil {
+		return nil, err
+	}
+	public, err := os.ReadFile(s.trust)
+	if err != nil {
+		return nil, err
+	}
+	return s, os.WriteFile(filepath.Join(o.prepare, preparedKey), public, 0o644)
 }

@@ -52,7 +52,7 @@ func (k *cycle) applyAndRevert(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := k.check(ctx, vulnerable); err != nil {
+	if err := k.check(vulnerable); err != nil {
 		return ended(harm, "revert", err)
 	}
 	return nil
@@ -122,7 +122,7 @@ func (k *cycle) whilePatched(ctx context.Context, pids []int) error {
 	if err := k.steps(ctx); err != nil {
 		return err
 	}
-	if err := k.check(ctx, fixed); err != nil {
+	if err := k.check(fixed); err != nil {
 		return ended(harm, "patched", err)
 	}
 	for _, pid := range pids {

@@ -29,7 +29,7 @@ type daemon struct {
 
 // launch starts a program in a process group of its own. stdin and stdout may
 // be nil; stdout is then part of the log.
-func launch(dir, name string, stdin io.Reader, stdout io.Writer, env []string, path string, args ...string) (*daemon, error) {
+func launch(dir, name string, stdin io.Reader, stdout io.Writer, path string, args ...string) (*daemon, error) {
 	log, err := os.Create(filepath.Join(dir, name+".log"))
 	if err != nil {
 		return nil, err
@@ -38,7 +38,6 @@ func launch(dir, name string, stdin io.Reader, stdout io.Writer, env []string, p
 	d := &daemon{name: name, log: log.Name(), done: make(chan struct{})}
 	d.cmd = exec.Command(path, args...)
 	d.cmd.Dir = dir
-	d.cmd.Env = append(os.Environ(), env...)
 	d.cmd.Stdin, d.cmd.Stdout, d.cmd.Stderr = stdin, stdout, log
 	if stdout == nil {
 		d.cmd.Stdout = log

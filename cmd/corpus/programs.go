@@ -92,11 +92,11 @@ func (s *shared) build(ctx context.Context, c testCase, output string) (answer, 
 }
 
 func (s *shared) verify(ctx context.Context, bundle string) (answer, error) {
-	return s.call(ctx, "ulpatch-build", "verify", "--trust", s.trust(), bundle)
+	return s.call(ctx, "ulpatch-build", "verify", "--trust", s.trust, bundle)
 }
 
 func (s *shared) apply(ctx context.Context, pid int, bundle string) (answer, error) {
-	return s.call(ctx, "ulpatch-apply", "apply", "--pid", strconv.Itoa(pid), "--trust", s.trust(),
+	return s.call(ctx, "ulpatch-apply", "apply", "--pid", strconv.Itoa(pid), "--trust", s.trust,
 		"--timeout", s.timeout.String(), "--json", bundle)
 }
 
@@ -107,8 +107,6 @@ func (s *shared) revert(ctx context.Context, pid int, id string) (answer, error)
 func (s *shared) list(ctx context.Context, pid int) (answer, error) {
 	return s.call(ctx, "ulpatch-apply", "list", "--pid", strconv.Itoa(pid), "--json")
 }
-
-func (s *shared) trust() string { return strings.TrimSuffix(s.key, ".key") + ".pub" }
 
 // find returns the first value of a key, wherever it is in a JSON text, and
 // false where it is missing.

@@ -94,12 +94,12 @@ var redisCli = service{images: []string{"redis-cli"}, start: func(_ context.Cont
 	if err != nil {
 		return nil, err
 	}
-	cli, ping, err := converse(at, dialogue{question: "PING", path: at.image, args: []string{"-p", port}})
+	cli, err := converse(at, at.image, "-p", port)
 	if err != nil {
 		return nil, err
 	}
 	cli.probe = func() error {
-		answer, err := ping()
+		answer, err := cli.ask("PING")
 		if err == nil && answer != "PONG" {
 			err = fmt.Errorf("PING: got %q", answer)
 		}

@@ -24,7 +24,7 @@ func printRow(w io.Writer, r result) {
 	}
 	fmt.Fprintf(w, "%-58s %-28s build %7.0f ms  pause %6.0f us  %5.1f s  %s\n",
 		shorten(r.Case, 58), text, r.BuildMS, r.PauseUS, r.Seconds, r.Check)
-	if r.Reason != "" && r.Outcome != applied {
+	if r.Reason != "" && r.Outcome != applied && r.Outcome != built {
 		fmt.Fprintf(w, "    %s\n", shorten(strings.ReplaceAll(r.Reason, "\n", "; "), 300))
 	}
 }
@@ -38,7 +38,7 @@ func shorten(text string, limit int) string {
 
 // total sums the cases of a package, or of all.
 type total struct {
-	cases, applied, refused, busy, started, notRun, failed, harm int
+	cases, built, applied, refused, busy, started, notRun, failed, harm int
 
 	build, seconds float64 // ms, s
 	pauses         []float64
@@ -50,6 +50,8 @@ func (t *total) add(r result) {
 	case applied:
 		t.applied++
 		t.pauses = append(t.pauses, r.PauseUS)
+	case built:
+		t.built++
 	case refused:
 		t.refused++
 	case busy:
@@ -73,8 +75,8 @@ func printTotals(w io.Writer, results []result) total {
 	packages := map[string]*total{}
 	for _, r := range results {
 		name := r.Package
-		if r.Flavour == plain {
-			name = "plain/" + name
+		if r.Flavour != sections {
+			name = r.Flavour + "/" + name
 		}
 		if packages[name] == nil {
 			packages[name] = &total{}
@@ -83,7 +85,7 @@ func printTotals(w io.Writer, results []result) total {
 		all.add(r)
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "\npackage\tcases\tapplied\trefused\tbusy\tstarted\tnot run\tfailed\tHARM\tbuild s\tall s\tmedian pause us\tlongest\t")
+	fmt.Fprintln(table, "\npackage\tcases\tbuilt\tapplied\trefused\tbusy\tstarted\tnot run\tfailed\tHARM\tbuild s\tall s\tmedian pause us\tlongest\t")
 	for _, name := range slices.Sorted(maps.Keys(packages)) {
 		packages[name].print(table, name)
 	}
@@ -98,7 +100,7 @@ func (t *total) print(w io.Writer, name string) {
 		slices.Sort(t.pauses)
 		median, longest = t.pauses[len(t.pauses)/2], t.pauses[len(t.pauses)-1]
 	}
-	fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%.1f\t%.1f\t%.0f\t%.0f\t\n", name, t.cases, t.applied,
+	fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%.1f\t%.1f\t%.0f\t%.0f\t\n", name, t.cases, t.built, t.applied,
 		t.refused, t.busy, t.started, t.notRun, t.failed, t.harm, t.build/1000, t.seconds, median, longest)
 }
 

@@ -18,6 +18,7 @@ import (
 // service knows how one kind of image is brought to life.
 type service struct {
 	images []string // file names of the images that it runs
+	work   string   // of the host program that a library needs, see host/
 	start  func(ctx context.Context, at place) (*instance, error)
 }
 
@@ -40,8 +41,10 @@ type place struct {
 type shared struct {
 	bin     string // folder of ulpatch-build and ulpatch-apply
 	scratch string
-	checks  string        // folder of the before/after checks
-	key     string        // secret key; with the public one beside it, .pub
+	hosts   string        // folder of the host programs
+	cross   string        // prefix of the compiler's name, as aarch64-linux-gnu-
+	key     string        // secret key; "" where all bundles are there already
+	trust   string        // public key
 	timeout time.Duration // of one apply
 
 	compiling sync.Mutex
@@ -49,11 +52,14 @@ type shared struct {
 
 // instance is a running image.
 type instance struct {
+	image   string // its file name
 	daemon  *daemon
 	address string // host:port, where it has one
 
 	// probe makes one request; nil means that the answer was right.
 	probe func() error
+	// ask, where it is set, puts a question to the process.
+	ask func(question string) (string, error)
 	// step, where it is set, makes the process do its work while it is patched.
 	step func(context.Context) error
 	// stop ends the process; an error means that it did not end as it should.
@@ -87,6 +93,7 @@ func startAll(ctx context.Context, c testCase, dir string, s *shared) ([]*instan
 			if err != nil {
 				return started, fmt.Errorf("%s: %w", name, err)
 			}
+			one.image = name
 			started = append(started, one)
 			if err := one.daemon.eventually(ctx, one.probe); err != nil {
 				return started, err
@@ -98,7 +105,7 @@ func startAll(ctx context.Context, c testCase, dir string, s *shared) ([]*instan
 
 // server is an instance that answers on a loopback port, and that signal ends.
 func server(at place, signal syscall.Signal, probe func(address string) error, address string, args ...string) (*instance, error) {
-	d, err := launch(at.dir, filepath.Base(at.image), nil, nil, nil, at.image, args...)
+	d, err := launch(at.dir, filepath.Base(at.image), nil, nil, at.image, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -48,7 +48,7 @@ var tiffTools = service{images: []string{"tiffcrop", "tiffcp"}, start: func(ctx 
 	if err := errors.Join(first.take(), second.take()); err != nil {
 		return nil, err
 	}
-	d, err := launch(at.dir, filepath.Base(at.image), nil, nil, nil, at.image, arguments(output)...)
+	d, err := launch(at.dir, filepath.Base(at.image), nil, nil, at.image, arguments(output)...)
 	if err != nil {
 		return nil, err
 	}

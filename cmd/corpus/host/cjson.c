@@ -23,3 +23,15 @@ bool work(int thread, const char *argument)
 	cJSON_Delete(root);
 	return right;
 }
+
+// CVE-2023-26819: a number of more than 63 characters was cut, and its rest not
+// understood.
+bool vulnerable(const char *bug, const char *argument)
+{
+	FUNCTION(cJSON *, cJSON_Parse, const char *);
+	FUNCTION(void, cJSON_Delete, cJSON *);
+
+	cJSON *root = cJSON_Parse("[0.00000000000000000000000000000000000000000000000000000000000000000001]");
+	cJSON_Delete(root);
+	return root == NULL;
+}

@@ -23,3 +23,20 @@ bool work(int thread, const char *argument)
 	cJSON_Delete(root);
 	return right;
 }
+
+// CVE-2025-57052: "1A" was taken for the index 1 * 10 + ('A' - '0') = 27.
+bool vulnerable(const char *bug, const char *argument)
+{
+	FUNCTION(cJSON *, cJSON_CreateArray, void);
+	FUNCTION(cJSON *, cJSON_CreateNumber, double);
+	FUNCTION(int, cJSON_AddItemToArray, cJSON *, cJSON *);
+	FUNCTION(void, cJSON_Delete, cJSON *);
+	FUNCTION(cJSON *, cJSONUtils_GetPointer, cJSON *, const char *);
+
+	cJSON *array = cJSON_CreateArray();
+	for (int i = 0; i < 40; i++)
+		cJSON_AddItemToArray(array, cJSON_CreateNumber(i));
+	bool found = cJSONUtils_GetPointer(array, "/1A") != NULL;
+	cJSON_Delete(array);
+	return found;
+}

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// host LIBRARY ARGUMENT: works with the library in several threads. To each line
-// on its standard input it answers, after some more rounds, with the number of
-// rounds that were done and of those that went wrong. It ends with its input.
+// host LIBRARY ARGUMENT: works with the library in several threads. To the line
+// "rounds" on its standard input it answers, after some more rounds, with the
+// number of rounds that were done and of those that went wrong; to any other,
+// which names a bug, with VULN or FIXED. It ends with its input.
 
 #include "host.h"
 
@@ -25,6 +26,11 @@ void *function(const char *name)
 		exit(1);
 	}
 	return found;
+}
+
+__attribute__((weak)) bool vulnerable(const char *bug, const char *argument)
+{
+	return false;
 }
 
 static void *keep_working(void *number)
@@ -56,6 +62,11 @@ int main(int argc, char **argv)
 		if (pthread_create(&threads[i], NULL, keep_working, (void *)i) != 0)
 			return 1;
 	while (fgets(line, sizeof line, stdin) != NULL) {
+		line[strcspn(line, "\n")] = '\0';
+		if (strcmp(line, "rounds") != 0) {
+			puts(vulnerable(line, argument) ? "VULN" : "FIXED");
+			continue;
+		}
 		for (int goal = rounds + THREADS; rounds < goal;)
 			usleep(200);
 		printf("rounds %d failed %d\n", rounds, failed);

@@ -61,3 +61,30 @@ bool work(int thread, const char *dir)
 	snprintf(path, sizeof path, "%s/%d.tif", dir, thread);
 	return write_image(path, UNCOMPRESSED) && read_image(path) && write_image(path, LZW) && read_image(path);
 }
+
+static void say_nothing(const char *module, const char *format, va_list arguments)
+{
+}
+
+// CVE-2023-52356: a strip that begins below the image was read.
+bool vulnerable(const char *bug, const char *dir)
+{
+	FUNCTION(TIFF *, TIFFOpen, const char *, const char *);
+	FUNCTION(int, TIFFReadRGBAStripExt, TIFF *, uint32_t, uint32_t *, int);
+	FUNCTION(void *, TIFFSetErrorHandler, void (*)(const char *, const char *, va_list));
+	FUNCTION(void, TIFFClose, TIFF *);
+
+	uint32_t strip[SIDE * STRIP];
+	char path[4096];
+	snprintf(path, sizeof path, "%s/check.tif", dir);
+	if (!write_image(path, UNCOMPRESSED))
+		return false;
+	TIFF *tiff = TIFFOpen(path, "r");
+	if (tiff == NULL)
+		return false;
+	void *handler = TIFFSetErrorHandler(say_nothing);
+	bool read = TIFFReadRGBAStripExt(tiff, SIDE, strip, 0) != 0;
+	TIFFSetErrorHandler(handler);
+	TIFFClose(tiff);
+	return read;
+}
