@@ -86,6 +86,9 @@ func identifies(s *symbol) bool {
 	if s.bind != elf.STB_LOCAL {
 		return true
 	}
+	if s.typ == elf.STT_NOTYPE && strings.HasPrefix(s.name, "$") { // $d, $x: what follows is data, or code
+		return false
+	}
 	if s.section != nil && s.section.flags&(elf.SHF_WRITE|elf.SHF_EXECINSTR) == 0 {
 		switch base, numbered := staticBase(s.name); base {
 		case "CSWTCH", "__func__", "__FUNCTION__", "__PRETTY_FUNCTION__", "C.0", "C.1", "C":
