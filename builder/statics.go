@@ -87,8 +87,10 @@ func (p *pairing) staticGroup(orig *object, os, fs []*atom) {
 // hasUser says whether something that is in both objects refers to o.
 func (p *pairing) hasUser(orig *object, o *atom) bool {
 	for _, fn := range orig.atoms {
-		if fn != o && p.toFixed[fn] != nil && len(p.reach(fn, p.toFixed, []*atom{o})) > 0 {
-			return true
+		if fn != o && p.toFixed[fn] != nil {
+			if sure, unsure := p.reach(fn, p.toFixed, []*atom{o}); len(sure)+len(unsure) > 0 {
+				return true
+			}
 		}
 	}
 	return false
@@ -103,7 +105,14 @@ func candidates(voted, all []*atom) []*atom {
 
 // askUser lets one function (or variable) that is in both objects vote.
 func (p *pairing) askUser(b *ballot, o, f *atom, os, fs []*atom) {
-	usesO, usesF := p.reach(o, p.toFixed, os), p.reach(f, p.toOrig, fs)
+	usesO, maybeO := p.reach(o, p.toFixed, os)
+	usesF, maybeF := p.reach(f, p.toOrig, fs)
+	if len(maybeO)+len(maybeF) > 0 { // which of them are used shows in no relocation
+		for _, y := range slices.Concat(usesF, maybeF) {
+			b.doubt[y] = true
+		}
+		return
+	}
 	if len(usesO) == 0 || len(usesF) == 0 {
 		return
 	}
@@ -213,14 +222,22 @@ func onlyLike(y *atom, os, fs []*atom) (x *atom, sure bool) {
 }
 
 // reach returns those of members that a refers to, in the order of the
-// references, itself or through what only one of the objects has.
-func (p *pairing) reach(a *atom, paired map[*atom]*atom, members []*atom) []*atom {
-	var found []*atom
+// references, itself or through what only one of the objects has; and those that
+// it may refer to by their distance from an anchor.
+func (p *pairing) reach(a *atom, paired map[*atom]*atom, members []*atom) (found, perhaps []*atom) {
 	seen := map[*atom]bool{a: true}
 	var walk func(*atom)
 	walk = func(x *atom) {
 		for i := range x.refs {
 			t := x.refs[i].target
+			if near := x.anchored(i); len(near) > 0 {
+				for _, m := range append(near, t) {
+					if slices.Contains(members, m) && !slices.Contains(perhaps, m) {
+						perhaps = append(perhaps, m)
+					}
+				}
+				continue
+			}
 			if t == nil || seen[t] {
 				continue
 			}
@@ -233,7 +250,22 @@ func (p *pairing) reach(a *atom, paired map[*atom]*atom, members []*atom) []*ato
 		}
 	}
 	walk(a)
-	return found
+	return found, perhaps
+}
+
+// anchored returns what the i-th reference of a may be used to reach beside its
+// target. A page of which only loads and stores tell the place is no anchor.
+func (a *atom) anchored(i int) []*atom {
+	r := &a.refs[i]
+	if !r.anchor(a) {
+		return nil
+	}
+	same := func(x ref) bool { return x.target == r.target && x.landing == r.landing }
+	others := slices.ContainsFunc(a.refs, func(x ref) bool { return same(x) && !x.access && x.typ != r.typ })
+	if !others && slices.ContainsFunc(a.refs, func(x ref) bool { return same(x) && x.access }) {
+		return nil
+	}
+	return r.others(a)
 }
 
 // sameShape says whether two functions differ at most in what their references
