@@ -251,6 +251,7 @@ func (p *patch) newSite(l *location, o, f *atom, at arch.Addr) (site, bool) {
 	}
 	if l.status[o] == Foreign {
 		p.refuse(CodeImageMismatch, place, o.name, "give the object whose copy was linked", "the image has another unit's copy of this weak definition: %s", l.problem[o])
+		return site{}, false
 	}
 	for _, s := range o.symbols {
 		if s.value != o.off && (s.typ == elf.STT_FUNC || s.typ == elf.STT_NOTYPE && s.bind != elf.STB_LOCAL) {
