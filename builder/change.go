@@ -19,8 +19,10 @@ type unit struct {
 	constants map[*atom]*Difference // named read-only data of fixed that differs
 	troubles  []trouble             // changes of data that a process cannot take
 	dropped   []string              // functions that the patch spec excludes
+	hooks     []hook
 
-	alignments map[*atom]alignment // by function of fixed, where they were needed
+	alignments map[*atom]alignment     // by function of fixed, where they were needed
+	meanings   map[*atom]map[int]*atom // of references of functions of fixed, likewise
 }
 
 // trouble is a change that is refused if what it is about is in an image.

@@ -146,6 +146,7 @@ func (d *diff) read() error {
 			continue
 		}
 		u := newUnit(pair.Name, orig, fixed, d.opts.Spec)
+		d.readHooks(u)
 		if orig != nil {
 			u.judgeTypes(pair.Orig, pair.Fixed)
 		}
@@ -158,6 +159,7 @@ func (d *diff) read() error {
 // finish turns what was found into the result, or into the refusals.
 func (d *diff) finish() (*Result, error) {
 	r := d.result
+	d.judgeHooks()
 	for _, u := range d.units {
 		r.Report.Units = append(r.Report.Units, u.report(d.member[u], d.allowed[u]))
 	}

@@ -49,6 +49,7 @@ func (p *patch) emit() ([]byte, error) {
 		return nil, err
 	}
 	e.functionTable()
+	e.hookTable()
 	data, err := payload.Encode(&e.file)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.image.name, err)

@@ -46,6 +46,7 @@ const (
 	CodeMoved            Code = "definition-moved"
 	CodeNothingChanged   Code = "nothing-changed"
 	CodeMachine          Code = "machine-mismatch"
+	CodeHook             Code = "unusable-hook"
 )
 
 var kinds = map[Code]error{
@@ -67,6 +68,7 @@ var kinds = map[Code]error{
 	CodeUndecodable:      ErrUnsupportedChange,
 	CodeMoved:            ErrUnsupportedChange,
 	CodeAmbiguous:        ErrUnsupportedChange,
+	CodeHook:             ErrUnsupportedChange,
 	CodeImageMismatch:    ErrMismatch,
 	CodeSwapped:          ErrMismatch,
 	CodeNotInImage:       ErrMismatch,

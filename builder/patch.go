@@ -21,6 +21,7 @@ type patch struct {
 	names  map[string]*binding // as the code of the units reaches them
 	defs   map[string][]*atom  // what the fixed units define and the image has not, by global name
 	sites  []site              // by address
+	hooks  []patchHook         // in the order of the table
 	dests  map[*atom][]dest    // of what is carried: where its references go
 	queue  []*atom
 	order  []*atom // what is carried, by unit and place
@@ -101,6 +102,7 @@ func (p *patch) refuse(code Code, place, name, hint, format string, args ...any)
 func (p *patch) build() {
 	p.findDefinitions()
 	p.findSites()
+	p.findHooks()
 	found := slices.Clone(p.refusals)
 	for p.again = true; p.again; {
 		p.again = false
@@ -116,6 +118,10 @@ func (p *patch) build() {
 func (p *patch) close() {
 	for _, s := range p.sites {
 		p.carry(s.new)
+	}
+	for _, h := range p.hooks {
+		p.carry(h.call)
+		p.carry(h.progress)
 	}
 	for len(p.queue) > 0 {
 		a := p.queue[0]

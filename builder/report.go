@@ -43,8 +43,9 @@ type AllowReport struct {
 // ImageReport is the payload for one image.
 type ImageReport struct {
 	Image     format.Image     `json:"image"`
-	Functions []FunctionReport `json:"functions"` // that are redirected
-	New       []string         `json:"new"`       // what the payload brings that the image has not
+	Functions []FunctionReport `json:"functions"`       // that are redirected
+	New       []string         `json:"new"`             // what the payload brings that the image has not
+	Hooks     []HookReport     `json:"hooks,omitempty"` // in the order in which they are called
 	Imports   []ImportReport   `json:"imports"`
 	Dropped   []Dropped        `json:"dropped,omitempty"`
 	Proofs    []ProofReport    `json:"proofs"`
@@ -63,6 +64,13 @@ type FunctionReport struct {
 	// Old and New are the first instruction that differs, before and after.
 	Old string `json:"old,omitempty"`
 	New string `json:"new,omitempty"`
+}
+
+// HookReport is one function that is called when the patch comes or goes.
+type HookReport struct {
+	Unit  string           `json:"unit"`
+	Stage format.HookStage `json:"stage"`
+	Name  string           `json:"name"`
 }
 
 // ImportReport is one symbol that the payload needs from the process.
