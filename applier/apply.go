@@ -199,16 +199,12 @@ func (o *operation) sources(b *format.Bundle) (map[string]source, error) {
 			if _, ok := sources[m.BuildID]; ok {
 				continue
 			}
-			data, err := b.Payload(i)
+			f, err := payload.FromBundle(b, i)
 			if err != nil {
 				return nil, err
 			}
-			f, err := payload.Decode(data)
-			if err != nil {
-				return nil, err
-			}
-			if f.Table.Image != info.Image {
-				return nil, fmt.Errorf("%w: payload is for image %s, its manifest says %s", format.ErrBody, f.Table.Image.BuildID, info.Image.BuildID)
+			if len(f.Table.Hooks) > 0 {
+				return nil, hint.With(refused("%s has hooks, which this version does not call", info.Image.Name), "use a newer ulpatch-apply")
 			}
 			sources[m.BuildID] = source{f, info.Digest}
 		}
