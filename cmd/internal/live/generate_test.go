@@ -208,7 +208,7 @@ func (g *generator) statement(local bool) string {
 }
 
 // howToCompile chooses compiler and flags for a seed.
-func howToCompile(seed uint64) (cc string, cflags, ldflags []string) {
+func howToCompile(seed uint64, guarded []string) (cc string, cflags, ldflags []string) {
 	r := rand.New(rand.NewPCG(seed, 7))
 	cc = []string{"gcc", "gcc", "clang"}[r.IntN(3)]
 	cflags = []string{[]string{"-O0", "-O1", "-O2", "-O2", "-O3", "-Os"}[r.IntN(6)], "-g0", "-w"}
@@ -226,7 +226,7 @@ func howToCompile(seed uint64) (cc string, cflags, ldflags []string) {
 		cflags = append(cflags, "-ffunction-sections", "-fdata-sections")
 	}
 	if r.IntN(4) == 0 {
-		cflags = append(cflags, "-fcf-protection=full")
+		cflags = append(cflags, guarded...)
 	}
 	if cc == "gcc" && r.IntN(3) == 0 {
 		cflags = append(cflags, "-fno-toplevel-reorder")

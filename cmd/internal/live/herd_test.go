@@ -4,6 +4,7 @@ package live
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ import (
 // as there are processors.
 func TestSpin(t *testing.T) {
 	f := build(t, Recipe{Source: "hammer"})
-	v := start(t, f, "spin=64")
+	v := start(t, f, fmt.Sprintf("spin=%d", Scale(64)))
 	for range 3 {
 		r := apply(t, v, f)
 		t.Logf("applied in %d tries, the last stop took %v", r.Tries, r.Pause)
@@ -27,10 +28,11 @@ func TestSpin(t *testing.T) {
 	quit(t, v)
 }
 
-// TestThousandThreads: a thousand threads that mostly sleep.
+// TestThousandThreads: a thousand threads that mostly sleep; fewer where the CPU is
+// emulated.
 func TestThousandThreads(t *testing.T) {
 	f := build(t, Recipe{Source: "hammer"})
-	v := start(t, f, "idle=1000")
+	v := start(t, f, fmt.Sprintf("idle=%d", Scale(1000)))
 	cycle(t, v, f)
 	quit(t, v)
 }

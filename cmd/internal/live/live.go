@@ -11,10 +11,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/ulpatch/ulpatch/builder"
 	"github.com/ulpatch/ulpatch/format"
@@ -33,6 +32,7 @@ type Recipe struct {
 	Compile []string // beside the usual flags
 	Link    []string
 	Defines []string // of the fixed object alone, in place of FIXED
+	Strip   bool     // the program, after the patch was made
 	Shared  string   // source of a program for an image that is a shared library
 	Program []string // flags for that program
 	Spec    *builder.Spec
@@ -42,86 +42,128 @@ type Recipe struct {
 type Fixture struct {
 	Dir, Program, Image, BundlePath, TrustPath string
 	Bundle                                     *format.Bundle
-	Result                                     *builder.Result
+	Result                                     *builder.Result // nil if it was prepared elsewhere
 }
 
 // flags are those of most packages of a distribution, with a section for each
 // function and variable.
 var flags = []string{"-O2", "-g", "-ffunction-sections", "-fdata-sections", "-fstack-protector-strong", "-pthread", "-Wall"}
 
-// Build compiles a recipe in dir.
+// Build makes a recipe's program and patch in dir.
 func Build(dir string, r Recipe) (*Fixture, error) {
-	f, err := compile(dir, r)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", r.Source, err)
-	}
-	return f, f.diff(r)
-}
-
-func compile(dir string, r Recipe) (*Fixture, error) {
 	if r.CC == "" {
 		r.CC = "gcc"
 	}
-	f := &Fixture{Dir: dir, Program: filepath.Join(dir, r.Source)}
-	f.Image = f.Program
-	sources := []string{r.Source}
+	if r.ID == "" {
+		r.ID = r.Source
+	}
+	f := r.fixture(dir)
+	err := kept(dir, r, func() error {
+		if err := f.compile(r); err != nil {
+			return err
+		}
+		if err := f.diff(r.ID, r.Spec); err != nil {
+			return err
+		}
+		if !r.Strip {
+			return nil
+		}
+		strip, err := stripper()
+		if err != nil {
+			return err
+		}
+		return run(dir, strip, f.Program)
+	})
+	if err == nil {
+		err = f.open()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", r.Source, err)
+	}
+	return f, nil
+}
+
+// fixture says where things will be.
+func (r Recipe) fixture(dir string) *Fixture {
+	f := newFixture(dir, r.Source, r.ID)
 	if r.Shared != "" {
 		f.Program = filepath.Join(dir, r.Shared)
 		f.Image = filepath.Join(dir, "lib"+r.Source+".so")
-		sources = append(sources, r.Shared)
 	}
-	for _, s := range sources {
-		data, err := victims.ReadFile("victims/" + s + ".c")
-		if err != nil {
-			return nil, err
-		}
-		if err := os.WriteFile(filepath.Join(dir, s+".c"), data, 0o644); err != nil {
-			return nil, err
-		}
+	return f
+}
+
+func newFixture(dir, program, id string) *Fixture {
+	image := filepath.Join(dir, program)
+	return &Fixture{
+		Dir: dir, Program: image, Image: image,
+		BundlePath: filepath.Join(dir, id+".ulp"), TrustPath: filepath.Join(dir, id+".pub"),
+	}
+}
+
+func (f *Fixture) compile(r Recipe) error {
+	if err := f.sources(r); err != nil {
+		return err
 	}
 	defines := r.Defines
 	if defines == nil {
 		defines = []string{"-DFIXED"}
 	}
-	cc := slices.Concat(flags, r.Compile)
+	// The same program has the same build-id, wherever it is built.
+	cc := slices.Concat(flags, []string{"-ffile-prefix-map=" + f.Dir + "=."}, r.Compile)
 	if r.Shared != "" {
 		cc = append(cc, "-fPIC")
 	}
-	for _, args := range [][]string{
+	link := slices.Concat([]string{"-pthread", "-Wl,--build-id"}, r.Link)
+	commands := [][]string{
 		slices.Concat(cc, []string{"-c", r.Source + ".c", "-o", "orig.o"}),
 		slices.Concat(cc, defines, []string{"-c", r.Source + ".c", "-o", "fixed.o"}),
-	} {
-		if err := run(dir, r.CC, args...); err != nil {
-			return nil, err
+	}
+	if r.Shared == "" {
+		commands = append(commands, slices.Concat(link, []string{"orig.o", "-o", f.Image}))
+	} else {
+		commands = append(commands,
+			slices.Concat(link, []string{"-shared", "orig.o", "-o", f.Image}),
+			slices.Concat(flags, r.Program, []string{
+				r.Shared + ".c", "-o", f.Program, "-L.", "-Wl,--as-needed", "-l" + r.Source, "-Wl,-rpath,$ORIGIN", "-ldl",
+			}))
+	}
+	for _, args := range commands {
+		if err := compile(f.Dir, r.CC, args...); err != nil {
+			return err
 		}
 	}
-	link := slices.Concat([]string{"-pthread", "-Wl,--build-id"}, r.Link)
-	if r.Shared == "" {
-		return f, run(dir, r.CC, slices.Concat(link, []string{"orig.o", "-o", f.Image})...)
-	}
-	if err := run(dir, r.CC, slices.Concat(link, []string{"-shared", "orig.o", "-o", f.Image})...); err != nil {
-		return nil, err
-	}
-	return f, run(dir, r.CC, slices.Concat(flags, r.Program, []string{
-		r.Shared + ".c", "-o", f.Program, "-L.", "-Wl,--as-needed", "-l" + r.Source, "-Wl,-rpath," + dir, "-ldl",
-	})...)
+	return nil
 }
 
-func run(dir, name string, args ...string) error {
-	cmd := exec.Command(name, args...)
-	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, out)
+// sources writes a recipe's sources, and the CPU's own part of them, which is
+// victims/CPU: a port to another CPU begins with such a folder.
+func (f *Fixture) sources(r Recipe) error {
+	names := []string{r.Source + ".c"}
+	if r.Shared != "" {
+		names = append(names, r.Shared+".c")
+	}
+	headers, err := victims.ReadDir(path.Join("victims", CPU()))
+	if err != nil {
+		return fmt.Errorf("the programs have no part for %s: %w", CPU(), err)
+	}
+	for _, h := range headers {
+		names = append(names, path.Join(CPU(), h.Name()))
+	}
+	for _, name := range names {
+		data, err := victims.ReadFile(path.Join("victims", name))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(f.Dir, path.Base(name)), data, 0o644); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
 // diff makes the bundle, signed with a key of its own.
-func (f *Fixture) diff(r Recipe) error {
-	id := r.ID
-	if id == "" {
-		id = r.Source
-	}
+func (f *Fixture) diff(id string, spec *builder.Spec) error {
 	image, err := os.Open(f.Image)
 	if err != nil {
 		return err
@@ -137,7 +179,7 @@ func (f *Fixture) diff(r Recipe) error {
 	}
 	f.Result, err = builder.Diff(builder.Options{
 		Images: []builder.ImageFile{{Path: f.Image, Image: io.NewSectionReader(image, 0, info.Size())}},
-		Pairs:  pairs, Missing: missing, Spec: r.Spec, ID: id,
+		Pairs:  pairs, Missing: missing, Spec: spec, ID: id,
 	})
 	if err != nil {
 		return err
@@ -162,12 +204,16 @@ func (f *Fixture) sign() error {
 	if err != nil {
 		return err
 	}
-	f.BundlePath = filepath.Join(f.Dir, f.Result.Manifest.ID+".ulp")
-	f.TrustPath = filepath.Join(f.Dir, f.Result.Manifest.ID+".pub")
 	if err := os.WriteFile(f.BundlePath, signed, 0o644); err != nil {
 		return err
 	}
-	if err := os.WriteFile(f.TrustPath, public, 0o644); err != nil {
+	return os.WriteFile(f.TrustPath, public, 0o644)
+}
+
+// open reads the bundle.
+func (f *Fixture) open() error {
+	signed, err := os.ReadFile(f.BundlePath)
+	if err != nil {
 		return err
 	}
 	trust, err := keys.LoadTrust(f.TrustPath)

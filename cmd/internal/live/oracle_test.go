@@ -3,16 +3,17 @@
 package live
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/ulpatch/ulpatch/applier"
 	"github.com/ulpatch/ulpatch/builder"
 )
 
@@ -43,7 +44,7 @@ int main(void) {
 // versions are compiled and a variable chooses. ULPATCH_ORACLE=FROM-TO chooses
 // other seeds.
 func TestOracle(t *testing.T) {
-	from, to := uint64(1), uint64(16)
+	from, to := uint64(1), uint64(Scale(16))
 	if text := os.Getenv("ULPATCH_ORACLE"); text != "" {
 		if n, err := fmt.Sscanf(text, "%d-%d", &from, &to); n != 2 {
 			t.Fatalf("ULPATCH_ORACLE=%q: %v", text, err)
@@ -52,11 +53,11 @@ func TestOracle(t *testing.T) {
 	refused := map[builder.Code]int{}
 	applied := 0
 	for seed := from; seed <= to; seed++ {
-		codes := oracle(t, seed)
+		codes, ran := oracle(t, seed)
 		for _, c := range codes {
 			refused[c]++
 		}
-		if len(codes) == 0 {
+		if ran {
 			applied++
 		}
 	}
@@ -66,83 +67,115 @@ func TestOracle(t *testing.T) {
 	}
 }
 
-// oracle runs one seed and returns why it was refused.
-func oracle(t *testing.T, seed uint64) []builder.Code {
+// oracle runs one seed, or returns why it was refused.
+func oracle(t *testing.T, seed uint64) (refused []builder.Code, ran bool) {
 	t.Helper()
-	cc, cflags, ldflags := howToCompile(seed)
+	cc, cflags, ldflags := howToCompile(seed, peculiar(t).guarded)
 	dir := t.TempDir()
-	fail := func(format string, args ...any) {
-		t.Helper()
-		t.Fatalf("seed %d, %s %s: %s", seed, cc, strings.Join(cflags, " "), fmt.Sprintf(format, args...))
+	how := fmt.Sprintf("seed %d, %s %s", seed, cc, strings.Join(cflags, " "))
+	f := newFixture(dir, "program", "oracle")
+	err := kept(dir, how, func() error { return makeOracle(f, seed, cc, cflags, ldflags) })
+	if err != nil {
+		t.Fatalf("%s: %v", how, err)
 	}
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			fail("%v", err)
+	data, err := os.ReadFile(filepath.Join(dir, refusals))
+	if err != nil {
+		t.Fatalf("%s: %v", how, err)
+	}
+	var all []builder.Refusal
+	if err := json.Unmarshal(data, &all); err != nil {
+		t.Fatalf("%s: %v", how, err)
+	}
+	for _, r := range all {
+		if !slices.Contains(refused, r.Code) {
+			refused = append(refused, r.Code)
 		}
 	}
-	must(os.WriteFile(filepath.Join(dir, "unit.c"), []byte(generate(seed)), 0o644))
-	must(os.WriteFile(filepath.Join(dir, "main.c"), []byte(oracleMain), 0o644))
+	if len(refused) > 0 {
+		t.Logf("%s: %v", how, &all[0])
+		return refused, false
+	}
+	if Preparing() {
+		return nil, true
+	}
+	if err := f.open(); err != nil {
+		t.Fatalf("%s: %v", how, err)
+	}
+	if err := compareWithReference(t, f, seed); err != nil {
+		t.Fatalf("%s: %v", how, err)
+	}
+	return nil, true
+}
+
+// refusals is the file with why there is no patch, beside the programs.
+const refusals = "refusals.json"
+
+// makeOracle builds the program, the reference, and the patch or why there is none.
+func makeOracle(f *Fixture, seed uint64, cc string, cflags, ldflags []string) error {
+	for name, text := range map[string]string{"unit.c": generate(seed), "main.c": oracleMain} {
+		if err := os.WriteFile(filepath.Join(f.Dir, name), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
 	for _, c := range [][]string{
 		slices.Concat(cflags, []string{"-DMODE=0", "-c", "unit.c", "-o", "orig.o"}),
 		slices.Concat(cflags, []string{"-DMODE=1", "-c", "unit.c", "-o", "fixed.o"}),
 		slices.Concat([]string{"-O1", "-w", "-DMODE=0", "main.c", "orig.o", "-Wl,--build-id", "-o", "program"}, ldflags),
 		{"-O1", "-w", "-DMODE=2", "main.c", "unit.c", "-o", "reference"},
 	} {
-		if strings.Contains(strings.Join(c, " "), "-no-pie") && !slices.Contains(c, "-fno-pie") {
+		if slices.Contains(c, "-no-pie") {
 			c = append(c, "-fno-pie")
 		}
-		must(run(dir, cc, c...))
-	}
-	f := &Fixture{Dir: dir, Program: filepath.Join(dir, "program"), Image: filepath.Join(dir, "program")}
-	if err := f.diff(Recipe{Source: "oracle"}); err != nil {
-		var all builder.Refusals
-		if !errors.As(err, &all) {
-			fail("%v", err)
+		if err := compile(f.Dir, cc, c...); err != nil {
+			return err
 		}
-		t.Logf("seed %d, %s %s: %v", seed, cc, strings.Join(cflags, " "), all[0])
-		var codes []builder.Code
-		for _, r := range all {
-			if !slices.Contains(codes, r.Code) {
-				codes = append(codes, r.Code)
-			}
-		}
-		return codes
 	}
-	v, err := Start(f.Program)
-	must(err)
+	all := builder.Refusals{}
+	if err := f.diff("oracle", nil); err != nil && !errors.As(err, &all) {
+		return err
+	}
+	data, err := json.Marshal(all)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(f.Dir, refusals), data, 0o644)
+}
+
+// compareWithReference runs both programs, and patches one of them.
+func compareWithReference(t *testing.T, f *Fixture, seed uint64) error {
+	t.Helper()
+	v := start(t, f)
 	defer v.Kill()
-	reference, err := Start(filepath.Join(dir, "reference"))
-	must(err)
+	reference := startCommand(t, exec.Command(filepath.Join(f.Dir, "reference")))
 	defer reference.Kill()
 	question := seed
-	compare := func(stage string, n int) {
-		t.Helper()
+	compare := func(stage string, n int) error {
 		for range n {
 			question = question*6364136223846793005 + 1442695040888963407
 			ask := strconv.FormatUint(question>>40, 10)
 			got, err := v.Ask(ask)
-			must(err)
+			if err != nil {
+				return err
+			}
 			want, err := reference.Ask(ask)
-			must(err)
+			if err != nil {
+				return err
+			}
 			if got != want {
-				fail("%s: entry(%s) is %s, expected %s", stage, ask, got, want)
+				return fmt.Errorf("%s: entry(%s) is %s, expected %s", stage, ask, got, want)
 			}
 		}
+		return nil
 	}
-	choose := func(which string) {
-		t.Helper()
-		_, err := reference.Ask(which)
-		must(err)
+	if err := compare("original", 8); err != nil {
+		return err
 	}
-	compare("original", 8)
-	_, err = applier.Apply(v.PID, f.Bundle, patient)
-	must(err)
-	choose("f1")
-	compare("patched", 24)
-	_, err = applier.Revert(v.PID, f.Bundle.Manifest.ID, patient)
-	must(err)
-	choose("f0")
-	compare("reverted", 8)
-	return nil
+	apply(t, v, f)
+	ask(t, reference, "f1", "done")
+	if err := compare("patched", 24); err != nil {
+		return err
+	}
+	revert(t, v, f.Bundle.Manifest.ID)
+	ask(t, reference, "f0", "done")
+	return compare("reverted", 8)
 }

@@ -117,7 +117,7 @@ func wantPatches(t *testing.T, v *Victim, want ...string) {
 // thread-local variables, the functions that it imports, and one whose address
 // must stay what it was.
 func TestLibrary(t *testing.T) {
-	for _, mode := range []string{"linked", "dlopen", "lazy", "gnu2"} {
+	for _, mode := range []string{"linked", "dlopen", "lazy", "other-tls"} {
 		t.Run(mode, func(t *testing.T) {
 			r := Recipe{Source: "library", Shared: "user"}
 			switch mode {
@@ -125,8 +125,8 @@ func TestLibrary(t *testing.T) {
 				r.Link = []string{"-Wl,-z,lazy"}
 			case "dlopen":
 				r.Program = []string{"-DOPEN"}
-			case "gnu2":
-				r.Compile = []string{"-mtls-dialect=gnu2"}
+			case "other-tls":
+				r.Compile = peculiar(t).tls
 			}
 			f := build(t, r)
 			args := []string{}

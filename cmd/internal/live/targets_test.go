@@ -33,11 +33,8 @@ func cycle(t *testing.T, v *Victim, f *Fixture) {
 
 // TestBuilds patches the same program as different compilers and options make it.
 func TestBuilds(t *testing.T) {
-	for _, r := range []struct {
-		name          string
-		cc            string
-		compile, link []string
-	}{
+	own := peculiar(t)
+	for _, r := range append([]flavour{
 		{name: "pie"},
 		{name: "no-pie", compile: []string{"-fno-pie"}, link: []string{"-no-pie"}},
 		{name: "static", compile: []string{"-fno-pie"}, link: []string{"-static"}},
@@ -45,14 +42,14 @@ func TestBuilds(t *testing.T) {
 		{name: "O0", compile: []string{"-O0"}},
 		{name: "O3", compile: []string{"-O3"}},
 		{name: "Os", compile: []string{"-Os"}},
-		{name: "cf-protection", compile: []string{"-fcf-protection=full"}},
 		{name: "no-plt", compile: []string{"-fno-plt"}},
 		{name: "omit-frame-pointer", compile: []string{"-fomit-frame-pointer", "-fno-asynchronous-unwind-tables"}},
 		{name: "lazy", link: []string{"-Wl,-z,lazy"}},
 		{name: "now", link: []string{"-Wl,-z,relro,-z,now"}},
-		{name: "musl", cc: "musl-gcc", compile: []string{"-fPIE"}, link: []string{"-pie"}},
-		{name: "musl-static", cc: "musl-gcc", link: []string{"-static", "-no-pie"}, compile: []string{"-fno-pie"}},
-	} {
+		{name: "clang", cc: "clang"},
+		{name: "musl", cc: "musl-gcc", compile: append([]string{"-fPIE"}, own.musl...), link: []string{"-pie"}},
+		{name: "musl-static", cc: "musl-gcc", link: []string{"-static", "-no-pie"}, compile: append([]string{"-fno-pie"}, own.musl...)},
+	}, own.flavours...) {
 		t.Run(r.name, func(t *testing.T) {
 			f := build(t, Recipe{Source: "hammer", CC: r.cc, Compile: r.compile, Link: r.link})
 			v := start(t, f, "hammer=2", "idle=2", "registers=1", "sleeper=1")
@@ -64,10 +61,7 @@ func TestBuilds(t *testing.T) {
 
 // TestStrippedAndGone: nothing is read from the program's file.
 func TestStrippedAndGone(t *testing.T) {
-	f := build(t, Recipe{Source: "hammer"})
-	if out, err := exec.Command("strip", f.Program).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	f := build(t, Recipe{Source: "hammer", Strip: true})
 	v := start(t, f, "hammer=1")
 	if err := os.Remove(f.Program); err != nil {
 		t.Fatal(err)
@@ -88,8 +82,8 @@ func TestNamespaces(t *testing.T) {
 	if err := os.Chmod(root, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("cp", f.Program, filepath.Join(root, "hammer")).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	if err := copyFile(f.Program, filepath.Join(root, "hammer")); err != nil {
+		t.Fatal(err)
 	}
 	cmd := exec.Command("/hammer", "hammer=1", "idle=1")
 	cmd.Dir = "/"
@@ -97,11 +91,7 @@ func TestNamespaces(t *testing.T) {
 		Chroot: root, Credential: &syscall.Credential{Uid: 65534, Gid: 65534},
 		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC,
 	}
-	v, err := StartCommand(cmd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(v.Kill)
+	v := startCommand(t, cmd)
 	cycle(t, v, f)
 	quit(t, v)
 }
@@ -329,14 +319,17 @@ func TestNoMemory(t *testing.T) {
 
 // TestStraddle: the entry's bytes lie on two pages.
 func TestStraddle(t *testing.T) {
-	for _, on := range []int{1, 2, 3, 4} {
+	const page = 0x500000 // a multiple of every size of pages
+	own := peculiar(t)
+	for _, on := range own.straddles {
 		t.Run(fmt.Sprint(on), func(t *testing.T) {
 			f := build(t, Recipe{
-				Source:  "hammer",
-				Link:    []string{"-Wl,--section-start=straddle=" + fmt.Sprintf("%#x", 0x4ff000-on), "-no-pie"},
-				Compile: []string{"-fno-pie", `-DSECTION="straddle"`, "-falign-functions=1", "-falign-jumps=1", "-falign-loops=1", "-falign-labels=1"},
+				Source: "hammer",
+				Link:   []string{fmt.Sprintf("-Wl,--section-start=straddle=%#x", page-on), "-no-pie"},
+				Compile: append([]string{"-fno-pie", `-DSECTION="straddle"`,
+					"-falign-functions=1", "-falign-jumps=1", "-falign-loops=1", "-falign-labels=1"}, own.straddling...),
 			})
-			if at := int(tableOf(t, f).Functions[0].Addr); at%4096 != 4096-on {
+			if at := int(tableOf(t, f).Functions[0].Addr); at != page-on {
 				t.Fatalf("work is at %#x", at)
 			}
 			v := start(t, f, "hammer=2")
@@ -349,7 +342,7 @@ func TestStraddle(t *testing.T) {
 // TestExit: the process ends while it is patched.
 func TestExit(t *testing.T) {
 	f := build(t, Recipe{Source: "hammer"})
-	for range 10 {
+	for range Scale(10) {
 		v := start(t, f, "hammer=2")
 		go func() {
 			time.Sleep(time.Duration(time.Now().UnixNano()%15) * time.Millisecond)
@@ -389,7 +382,7 @@ func TestExec(t *testing.T) {
 		}
 	}()
 	applied := 0
-	for range 12 {
+	for range Scale(12) {
 		_, err := applier.Apply(v.PID, f.Bundle, applier.Options{Timeout: 5 * time.Second})
 		var aerr *applier.Error
 		switch {

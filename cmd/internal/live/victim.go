@@ -61,7 +61,8 @@ func StartCommand(cmd *exec.Cmd) (*Victim, error) {
 	return v, nil
 }
 
-// patience is how long an answer may take on a machine that does other things.
+// patience is how long an answer may take on a machine that does other things, or
+// that is emulated.
 const patience = 60 * time.Second
 
 func (v *Victim) line() (string, error) {

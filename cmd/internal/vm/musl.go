@@ -55,7 +55,12 @@ func fillMusl(ctx context.Context, cpu *CPU, dir string, log io.Writer) error {
 	if err := a.download(ctx, dir, false, "musl", "musl-dev", "musl-tools"); err != nil {
 		return err
 	}
-	text, err := os.ReadFile(filepath.Join(dir, "usr/lib", cpu.musl+"-linux-musl", "musl-gcc.specs"))
+	libraries := filepath.Join("usr/lib", cpu.musl+"-linux-musl")
+	// The interpreter is the library by another name, which an installation gives it.
+	if err := os.Symlink(filepath.Join(libraries, "libc.so"), filepath.Join(dir, "ld-musl-"+cpu.musl+".so.1")); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(filepath.Join(dir, libraries, "musl-gcc.specs"))
 	if err != nil {
 		return err
 	}

@@ -114,7 +114,7 @@ func (c *CPU) Libraries(ctx context.Context, log io.Writer) ([]string, error) {
 	}
 	if c.musl != "" {
 		if dir, err := cachedMusl(c); err == nil {
-			folders = append(folders, filepath.Join(dir, "lib"), filepath.Join(dir, "usr/lib", c.musl+"-linux-musl"))
+			folders = append(folders, dir)
 		}
 	}
 	return folders, nil

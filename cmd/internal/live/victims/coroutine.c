@@ -6,7 +6,7 @@
  *
  *   ucontext   swapcontext for each switch
  *   jmpbuf     swapcontext once, then sigsetjmp and siglongjmp, as QEMU does
- *   hand       a switch of our own that pushes registers
+ *   hand       a switch of our own that pushes registers, in CPU/switch.h
  */
 #define _GNU_SOURCE
 #include <setjmp.h>
@@ -15,6 +15,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <ucontext.h>
+
+#include "switch.h"
 
 #ifdef FIXED
 enum { VERSION = 2 };
@@ -32,21 +34,6 @@ struct context {
 	void *sp;
 };
 static struct context *outside, *inside; /* on the heap, as real ones are */
-
-#if defined(__x86_64__)
-void hand_switch(void **from, void *to);
-asm(".globl hand_switch\n.type hand_switch,@function\nhand_switch:\n"
-	"push %rbp\npush %rbx\npush %r12\npush %r13\npush %r14\npush %r15\n"
-	"mov %rsp,(%rdi)\nmov %rsi,%rsp\n"
-	"pop %r15\npop %r14\npop %r13\npop %r12\npop %rbx\npop %rbp\nret\n.size hand_switch,.-hand_switch\n");
-#else
-static void hand_switch(void **from, void *to)
-{
-	(void)from;
-	(void)to;
-	abort();
-}
-#endif
 
 static __attribute__((noinline)) void switch_to(struct context *from, struct context *to)
 {
@@ -124,14 +111,8 @@ int main(int argc, char **argv)
 	makecontext(&inside->uc, body, 0);
 	if (kind == JMPBUF)
 		swapcontext(&outside->uc, &inside->uc);
-	if (kind == HAND) {
-		void **top = (void **)(stack + SIZE - 64);
-		*--top = NULL; /* body never returns */
-		*--top = (void *)body;
-		for (int i = 0; i < 6; i++)
-			*--top = NULL;
-		inside->sp = top;
-	}
+	if (kind == HAND)
+		inside->sp = hand_stack((void **)(stack + SIZE - 64), body);
 	printf("ready\n");
 	fflush(stdout);
 	while (fgets(line, sizeof line, stdin)) {

@@ -23,6 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "registers.h"
+
 #ifdef NUMBER /* of one of several fixes */
 enum { VERSION = NUMBER };
 #elif defined FIXED
@@ -127,54 +129,14 @@ static void *idle(void *arg)
 	return NULL;
 }
 
-/* Fills registers and the red zone with known values, lets time pass, and looks
- * at them again. */
+/* Fills registers with known values, lets time pass, and looks at them again:
+ * CPU/registers.h does that for each CPU. */
 static void *registers(void *arg)
 {
 	(void)arg;
 	while (!stopping) {
-		uint64_t bad = 0;
-#if defined(__x86_64__)
-		asm volatile(
-			"mov $0x1111, %%r8\n mov $0x2222, %%r9\n mov $0x3333, %%r10\n mov $0x4444, %%r11\n"
-			"mov $0x5555, %%r12\n mov $0x6666, %%r13\n mov $0x7777, %%r14\n mov $0x8888, %%r15\n"
-			"movq %%r8, %%xmm0\n movq %%r9, %%xmm1\n movq %%r10, %%xmm7\n movq %%r15, %%xmm15\n"
-			"punpcklqdq %%xmm0, %%xmm0\n"
-			"mov %%r8, -8(%%rsp)\n mov %%r15, -128(%%rsp)\n"
-			"mov $200000, %%rcx\n"
-			"std\n stc\n"
-			"1: dec %%rcx\n jnz 1b\n"
-			"jnc 2f\n"
-			"cld\n"
-			"cmp $0x1111, %%r8\n jne 2f\n cmp $0x2222, %%r9\n jne 2f\n cmp $0x3333, %%r10\n jne 2f\n"
-			"cmp $0x4444, %%r11\n jne 2f\n cmp $0x5555, %%r12\n jne 2f\n cmp $0x6666, %%r13\n jne 2f\n"
-			"cmp $0x7777, %%r14\n jne 2f\n cmp $0x8888, %%r15\n jne 2f\n"
-			"movq %%xmm0, %%rax\n cmp %%rax, %%r8\n jne 2f\n"
-			"psrldq $8, %%xmm0\n movq %%xmm0, %%rax\n cmp %%rax, %%r8\n jne 2f\n"
-			"movq %%xmm1, %%rax\n cmp %%rax, %%r9\n jne 2f\n movq %%xmm7, %%rax\n cmp %%rax, %%r10\n jne 2f\n"
-			"movq %%xmm15, %%rax\n cmp %%rax, %%r15\n jne 2f\n"
-			"cmp %%r8, -8(%%rsp)\n jne 2f\n cmp %%r15, -128(%%rsp)\n jne 2f\n"
-			"xor %0, %0\n jmp 3f\n"
-			"2: mov $1, %0\n"
-			"3: cld\n"
-			: "=b"(bad) : : "rax", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
-			"xmm0", "xmm1", "xmm7", "xmm15", "cc", "memory");
-#elif defined(__aarch64__)
-		asm volatile(
-			"mov x9, #0x1111\n mov x10, #0x2222\n mov x19, #0x3333\n mov x28, #0x4444\n"
-			"fmov d0, x9\n fmov d8, x10\n fmov d31, x28\n mov x11, #65536\n"
-			"1: subs x11, x11, #1\n b.ne 1b\n"
-			"mov %0, #1\n"
-			"mov x12, #0x1111\n cmp x9, x12\n b.ne 2f\n mov x12, #0x2222\n cmp x10, x12\n b.ne 2f\n"
-			"mov x12, #0x3333\n cmp x19, x12\n b.ne 2f\n mov x12, #0x4444\n cmp x28, x12\n b.ne 2f\n"
-			"fmov x12, d0\n cmp x12, x9\n b.ne 2f\n fmov x12, d8\n cmp x12, x10\n b.ne 2f\n"
-			"fmov x12, d31\n cmp x12, x28\n b.ne 2f\n"
-			"mov %0, #0\n"
-			"2:\n"
-			: "=&r"(bad) : : "x9", "x10", "x11", "x12", "x19", "x28", "v0", "v8", "v31", "cc", "memory");
-#endif
-		if (bad)
-			wrong("registers or red zone changed");
+		if (registers_changed())
+			wrong("registers changed");
 		atomic_fetch_add(&rounds, 1);
 	}
 	return NULL;
