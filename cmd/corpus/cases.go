@@ -3,7 +3,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,6 +28,7 @@ type testCase struct {
 	pkg, cve, flavour string // cve is the patch's id, too
 	dir               string
 	images            []string // paths of the linked images
+	expected          outcome  // "": any in which nobody is harmed
 }
 
 func (c testCase) String() string {
@@ -74,6 +77,9 @@ func findCases(pairs, flavour, only string) ([]testCase, error) {
 			if c.images, err = filepath.Glob(filepath.Join(dir, "target", "*")); err != nil {
 				return nil, err
 			}
+			if c.expected, err = readExpected(dir); err != nil {
+				return nil, err
+			}
 			cases = append(cases, c)
 		}
 	}
@@ -108,6 +114,21 @@ func openCorpus(dir, scratch, only string) (pairs string, err error) {
 		}
 	}
 	return scratch, nil
+}
+
+// expectedFile, where a case has one, holds its only right outcome.
+const expectedFile = "expected"
+
+func readExpected(dir string) (outcome, error) {
+	text, err := os.ReadFile(filepath.Join(dir, expectedFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	o := outcome(strings.TrimSpace(string(text)))
+	if err == nil && o != applied && o != refused && o != busy {
+		err = fmt.Errorf("%s: %q is none of %s, %s and %s", filepath.Join(dir, expectedFile), o, applied, refused, busy)
+	}
+	return o, err
 }
 
 func exists(path string) bool {

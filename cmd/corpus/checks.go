@@ -25,6 +25,7 @@ var checks = []check{
 	{"redis", "CVE-2024-51741", "redis-server", redisBug(selectorWithoutPattern)},
 	{"redis", "CVE-2025-46818", "redis-server", redisBug(writableMetatable)},
 	{"redis", "CVE-2025-67733", "redis-server", redisBug(replyInReply)},
+	{"dnsmasq", "CVE-2026-4893", "dnsmasq", forgedSubnet},
 	{"mosquitto", "CVE-2023-0809", "mosquitto", hugeFirstPacket},
 	{"cjson", "CVE-2023-26819", "libcjson.so.1.7.15", askHost("CVE-2023-26819")},
 	{"cjson", "CVE-2025-57052", "libcjson_utils.so.1.7.15", askHost("CVE-2025-57052")},

@@ -85,7 +85,20 @@ func run(ctx context.Context, s *shared, c testCase, startOnly bool) result {
 	for _, one := range slices.Backward(k.instances) {
 		one.daemon.kill()
 	}
-	return k.conclude(begun, err)
+	r := k.conclude(begun, err)
+	if !startOnly {
+		r.compare(c.expected)
+	}
+	return r
+}
+
+// compare turns an outcome that was not to be into a failure.
+func (r *result) compare(expected outcome) {
+	if expected == "" || expected == r.Outcome || r.Outcome == failed || r.Outcome == harm {
+		return
+	}
+	r.Reason = strings.TrimSuffix(fmt.Sprintf("%s, not %s: %s", r.Outcome, expected, r.Reason), ": ")
+	r.Outcome = failed
 }
 
 func newCycle(s *shared, c testCase, goal outcome) *cycle {

@@ -3,7 +3,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -29,7 +31,7 @@ var dnsmasq = service{images: []string{"dnsmasq"}, start: func(ctx context.Conte
 			"host.example.": "192.0.2.1",
 			fmt.Sprintf("n%d.elsewhere.example.", asked.Add(1)): "192.0.2.2",
 		} {
-			if err := probeDNS(address, name, want); err != nil {
+			if err := probeDNS(address, name, want, 5*time.Second); err != nil {
 				return err
 			}
 		}
@@ -37,15 +39,15 @@ var dnsmasq = service{images: []string{"dnsmasq"}, start: func(ctx context.Conte
 	}
 	return server(at, syscall.SIGTERM, probe, address,
 		"--keep-in-foreground", "--conf-file=/dev/null", "--port="+port, "--listen-address=127.0.0.1",
-		"--bind-interfaces", "--no-resolv", "--no-hosts", "--user=root", "--pid-file=",
-		"--address=/host.example/192.0.2.1", fmt.Sprintf("--server=127.0.0.1#%d", upstream.Port()))
+		"--bind-interfaces", "--no-resolv", "--no-hosts", "--user=", "--pid-file=",
+		"--add-subnet=192.0.2.0/24", "--address=/host.example/192.0.2.1", fmt.Sprintf("--server=127.0.0.1#%d", upstream.Port()))
 }}
 
-func probeDNS(address, name, want string) error {
+func probeDNS(address, name, want string, limit time.Duration) error {
 	resolver := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, address)
 	}}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	found, err := resolver.LookupNetIP(ctx, "ip4", name)
 	if err != nil {
@@ -55,6 +57,20 @@ func probeDNS(address, name, want string) error {
 		return fmt.Errorf("%s: got %v, not %s", name, found, want)
 	}
 	return nil
+}
+
+var forgeries atomic.Int64
+
+// forgedSubnet (CVE-2026-4893): a reply that is for another subnet than the query
+// must be dropped.
+func forgedSubnet(server *instance) (string, error) {
+	name := fmt.Sprintf("%s%d.example.", forgery, forgeries.Add(1))
+	err := probeDNS(server.address, name, "192.0.2.2", 2*time.Second)
+	var refused *net.DNSError
+	if errors.As(err, &refused) && refused.IsTimeout {
+		return fixed, nil
+	}
+	return vulnerable, err
 }
 
 // serveDNS answers 192.0.2.2 to whatever it is asked, until ctx is done.
@@ -77,6 +93,9 @@ func serveDNS(ctx context.Context) (netip.AddrPort, error) {
 	return socket.LocalAddr().(*net.UDPAddr).AddrPort(), nil
 }
 
+// forgery begins the names for which our replies are for a wrong subnet.
+const forgery = "forgery"
+
 // answerDNS turns a query with one question into its reply (RFC 1035).
 func answerDNS(query []byte) []byte {
 	const header, answers, additional = 12, 7, 11
@@ -92,9 +111,18 @@ func answerDNS(query []byte) []byte {
 	reply[2] |= 0x80 // a reply
 	reply[3] = 0x80  // recursion available, no error
 	reply[answers], reply[additional] = 1, 0
-	return append(reply,
+	reply = append(reply,
 		0xc0, header, // the name of the question
 		0, 1, 0, 1, // A, IN
 		0, 0, 0, 60, // seconds
 		0, 4, 192, 0, 2, 2)
+	if bytes.HasPrefix(query[header+1:], []byte(forgery)) {
+		reply[additional] = 1
+		reply = append(reply,
+			0, 0, 41, // the root; OPT (RFC 6891)
+			2, 0, 0, 0, 0, 0, // 512 bytes, no flags
+			0, 11, 0, 8, 0, 7, // a client's subnet (RFC 7871)
+			0, 1, 24, 0, 203, 0, 113)
+	}
+	return reply
 }

@@ -21,7 +21,7 @@ import (
 //
 //	ci.pub
 //	hosts/host-WORK
-//	pairs/[FLAVOUR/]PACKAGE/CASE/{prepared.json,fix.ulp,target/IMAGE}
+//	pairs/[FLAVOUR/]PACKAGE/CASE/{prepared.json,fix.ulp,expected,target/IMAGE}
 const (
 	preparedFile = "prepared.json" // the result so far
 	preparedKey  = "ci.pub"
@@ -34,7 +34,11 @@ func prepare(ctx context.Context, s *shared, c testCase, dir string) result {
 	k := newCycle(s, c, built)
 	begun := time.Now()
 	err := k.fill(ctx, dir)
-	return k.conclude(begun, err)
+	r := k.conclude(begun, err)
+	if r.Outcome == refused || c.expected == refused {
+		r.compare(c.expected)
+	}
+	return r
 }
 
 func (k *cycle) fill(ctx context.Context, dir string) error {
@@ -59,6 +63,11 @@ func (k *cycle) fill(ctx context.Context, dir string) error {
 	text, err := json.Marshal(k.conclude(begun, made))
 	if err != nil {
 		return err
+	}
+	if k.expected != "" {
+		if err := os.WriteFile(filepath.Join(dir, expectedFile), []byte(k.expected), 0o644); err != nil {
+			return err
+		}
 	}
 	return errors.Join(made, os.WriteFile(filepath.Join(dir, preparedFile), text, 0o644))
 }
