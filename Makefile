@@ -21,6 +21,14 @@ CORPUS_PACKAGES := $(TEST_PACKAGES) \
 	libpng16-16 libsasl2-2 libseccomp2 libslirp0 libssl3 libsystemd0 libtiff-dev libtiff6 \
 	liburing2 libwebp7 libzstd1 qemu-system-data seabios
 
+# What an emulated machine of another CPU needs: make test-vm CPU=riscv64.
+CPU                 ?= arm64
+VM_PACKAGES_amd64   := qemu-system-x86_64:qemu-system-x86
+VM_PACKAGES_arm64   := qemu-system-aarch64:qemu-system-arm aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+VM_PACKAGES_riscv64 := qemu-system-riscv64:qemu-system-misc riscv64-linux-gnu-gcc:gcc-riscv64-linux-gnu libc6-dev-riscv64-cross
+VM_PACKAGES_loong64 := # of a newer Debian, beside the kernel
+VM_PACKAGES          = clang debian-archive-keyring ca-certificates $(VM_PACKAGES_$(CPU))
+
 # Packages with threads of their own; the others gain nothing from the detector.
 RACE     := ./applier/... ./cmd/ulpatch-apply/...
 # Real processes, many threads: alone, after the others.
@@ -43,20 +51,42 @@ build: ## both programs, static, in bin/
 			-ldflags '-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)' ./cmd/$$program; \
 	done
 
+# Both programs have to be built for each, from any machine.
+CROSS := arm64 riscv64 loong64
+
+.PHONY: cross
+cross: ## both programs, static, and all tests compile for every CPU
+	@for cpu in $(CROSS); do \
+		echo "cross $$cpu"; \
+		export CGO_ENABLED=0 GOOS=linux GOARCH=$$cpu; \
+		$(GO) build -o /dev/null ./cmd/ulpatch-build; \
+		$(GO) build -o /dev/null ./cmd/ulpatch-apply; \
+		$(GO) vet ./...; \
+	done
+
 .PHONY: check
-check: ## gofmt and go vet
+check: cross ## gofmt and go vet, for every CPU
 	@unformatted=$$(gofmt -l .); [[ -z $$unformatted ]] || { echo "gofmt -w these: $$unformatted"; exit 1; }
 	$(GO) vet ./...
 
 .PHONY: test
-test: setup build check ## all tests; those of the applier need root and ptrace
+test: setup build check ## all tests, the live ones on aarch64 too; those of the applier need root and ptrace
 	@.ci/check-ptrace
 	@status=0; \
 	$(GO) test -count=1 -timeout 20m $$($(GO) list ./... | grep -vxF -f <($(GO) list $(RACE) $(LIVE))) || status=$$?; \
 	$(GO) test -count=1 -timeout 20m -race $(RACE) || status=$$?; \
 	$(GO) test -count=1 -timeout 25m -v $(LIVE) | grep -v '^=== RUN' || status=$$?; \
 	$(GO) run ./cmd/torture -n 10 -kills 10 -threads 8 || status=$$?; \
+	$(MAKE) --no-print-directory test-vm CPU=arm64 || status=$$?; \
 	exit $$status
+
+.PHONY: setup-vm
+setup-vm: ## install what test-vm needs
+	@.ci/setup $(VM_PACKAGES)
+
+.PHONY: test-vm
+test-vm: setup-vm ## the live tests under a real kernel of another CPU, emulated: CPU=arm64
+	@GO=$(GO) .ci/test-vm $(CPU)
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s)

@@ -32,6 +32,7 @@ type config struct {
 type tally struct {
 	config
 	done, killed            int
+	attempts                int // to kill
 	deaths, stopped, wrong  int
 	mappings, files         int // left behind in the end
 	rssBefore, rssAfter     int // kB
@@ -159,15 +160,30 @@ func (t *tally) operate(what string, v *live.Victim, f *live.Fixture) error {
 	return err
 }
 
-// kill starts the tool and kills it, at a named step or after a random time.
+// steps is more than a tool makes: a kill at one that does not come is none.
+const steps = 30
+
+// stride reaches every step, and early ones and late ones in a short run.
+const stride = 7
+
+// longest is the time within which a tool is killed that is killed at random.
+func longest() time.Duration {
+	if live.Emulated() {
+		return 300 * time.Millisecond
+	}
+	return 12 * time.Millisecond
+}
+
+// kill starts the tool and kills it, at one step after another or after a random
+// time.
 func (t *tally) kill(what string, v *live.Victim, f *live.Fixture, random *rand.Rand) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	step := -1
-	if random.Intn(2) == 0 {
-		step = random.Intn(30)
+	if t.attempts++; t.attempts%2 == 0 {
+		step = t.attempts / 2 * stride % steps
 	}
 	cmd := exec.Command(self, toolMode, what, strconv.Itoa(v.PID), f.BundlePath, f.TrustPath, strconv.Itoa(step))
 	out, err := cmd.StdoutPipe()
@@ -181,7 +197,7 @@ func (t *tally) kill(what string, v *live.Victim, f *live.Fixture, random *rand.
 		return fmt.Errorf("the tool did not start: %w", err)
 	}
 	if step < 0 {
-		time.Sleep(time.Duration(random.Intn(12_000)) * time.Microsecond)
+		time.Sleep(time.Duration(random.Int63n(int64(longest()))))
 		_ = cmd.Process.Kill()
 	}
 	err = cmd.Wait()

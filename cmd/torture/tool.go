@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ulpatch/ulpatch/applier"
+	"github.com/ulpatch/ulpatch/cmd/internal/live"
 	"github.com/ulpatch/ulpatch/format"
 	"github.com/ulpatch/ulpatch/format/keys"
 )
@@ -26,8 +27,12 @@ const toolMode = "tool"
 
 func options(step int) applier.Options {
 	n := 0
+	pause := 100 * time.Millisecond
+	if live.Emulated() {
+		pause = time.Second
+	}
 	return applier.Options{
-		Timeout: 60 * time.Second, Pause: 100 * time.Millisecond,
+		Timeout: 60 * time.Second, Pause: pause,
 		Step: func(string) {
 			if n == step {
 				_ = unix.Kill(unix.Getpid(), unix.SIGKILL)
