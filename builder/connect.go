@@ -63,14 +63,14 @@ func (o *object) adjustRelocs(a *atom) {
 		if o.pcRelative(r.typ) {
 			r.adjust = insns.adjust(r.off-a.off, o.arch.Relocs[r.typ].Size)
 		}
-		if access := o.arch.AccessReloc; access != nil && r.sym != nil && r.sym.typ == elf.STT_SECTION && insns.seek(r.off-a.off) {
+		if access := o.arch.AccessReloc; access != nil && r.sym != nil && r.sym.label() && insns.seek(r.off-a.off) {
 			r.access = access(r.typ, a.data, insns.at, int(r.off-a.off))
 		}
 		if r.sym == nil || !r.sym.defined() {
 			continue
 		}
 		at := int64(r.sym.value)
-		if r.sym.typ == elf.STT_SECTION {
+		if r.sym.label() {
 			at += r.addend + r.adjust
 		}
 		if sec := r.sym.section; at >= 0 && uint64(at) < sec.size && sec.pieces == nil {
@@ -190,8 +190,8 @@ func (o *object) counted(code []byte, in arch.Insn) int64 {
 }
 
 // resolve finds what a relocation refers to. A symbol tells its atom by its
-// value; a section's symbol tells nothing, there the place that is referred to
-// decides.
+// value; a section's symbol, or a label of the compiler's, tells nothing, there the
+// place that is referred to decides.
 func (o *object) resolve(r rela) (ref, error) {
 	one := ref{typ: r.typ, sym: r.sym, addend: r.addend, landing: r.addend + r.adjust, access: r.access}
 	switch {
@@ -204,7 +204,7 @@ func (o *object) resolve(r rela) (ref, error) {
 		return one, nil
 	}
 	at := int64(r.sym.value)
-	if r.sym.typ == elf.STT_SECTION {
+	if r.sym.typ == elf.STT_SECTION || r.sym.label() && r.sym.section.pieces == nil {
 		at += r.addend + r.adjust
 	}
 	target, err := o.atomAt(r.sym.section, at)

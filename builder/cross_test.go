@@ -62,9 +62,15 @@ __attribute__((noinline)) int step(int a) {
 #endif
 	return first + second * 2 + third * 3; }
 int main(int c, char **v) { return step(c) + step(c); }`
-	l := newCross(t, crossGCC, "-O2", "-fPIE", "-fno-function-sections", "-fno-data-sections", "-fno-toplevel-reorder")
+	l := newCross(t, crossGCC, "-O2", "-fPIE", "-fno-function-sections", "-fno-data-sections")
 	l.refused(l.twice(text, "-pie"), CodeAmbiguous)
-	_, files := l.diffed(l.twice(strings.ReplaceAll(strings.ReplaceAll(text, "static int fresh;", ""), "fresh += a;", "first += 2;"), "-pie"))
+	// Without anchors each access has a relocation.
+	l = newCross(t, crossGCC, "-O2", "-fPIE", "-fno-function-sections", "-fno-data-sections", "-fno-section-anchors", "-fno-toplevel-reorder")
+	_, files := l.diffed(l.twice(text, "-pie"))
+	if got := importNames(files[0]); !slices.Equal(got, []string{"first", "second", "third"}) || !defines(files[0], "fresh") {
+		t.Errorf("imports %v", got)
+	}
+	_, files = l.diffed(l.twice(strings.ReplaceAll(strings.ReplaceAll(text, "static int fresh;", ""), "fresh += a;", "first += 2;"), "-pie"))
 	if got := functionNames(files[0]); !slices.Equal(got, []string{"step"}) {
 		t.Errorf("changed %v", got)
 	}

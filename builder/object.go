@@ -46,6 +46,12 @@ type symbol struct {
 
 func (s *symbol) defined() bool { return s.section != nil }
 
+// label says whether the symbol stands for a place and not for what is there: a
+// section's, or one like .LANCHOR0.
+func (s *symbol) label() bool {
+	return s.typ == elf.STT_SECTION || s.bind == elf.STB_LOCAL && strings.HasPrefix(s.name, ".L")
+}
+
 type rela struct {
 	off    uint64
 	typ    uint32

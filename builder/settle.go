@@ -3,7 +3,6 @@
 package builder
 
 import (
-	"debug/elf"
 	"slices"
 	"sort"
 
@@ -30,7 +29,7 @@ const (
 // atoms.
 func (r *ref) doubtful() bool {
 	t := r.target
-	return t != nil && r.sym != nil && r.sym.typ == elf.STT_SECTION && !r.access &&
+	return t != nil && r.sym != nil && r.sym.label() && !r.access &&
 		t.kind < kindStartup && t.kind != kindCode && t.section.pieces == nil && len(t.section.atoms) > 1
 }
 
@@ -47,6 +46,9 @@ func (r *ref) others(from *atom) (out []*atom) {
 	only := r.landing == 0 && t.referred == 1 && !t.global() && !r.based(from)
 	i := t.section.position(t)
 	if r.anchor(from) {
+		if r.ofAccess(from) {
+			return nil
+		}
 		return t.section.around(i, at-anchorBefore, at+anchorBehind)
 	}
 	for j := i - 1; j >= 0 && r.landing == 0; j-- {
@@ -116,6 +118,14 @@ func (r *ref) anchor(from *atom) bool {
 	h := from.object.arch.Relocs[r.typ]
 	_, _, whole := h.Expr.Solve(0, arch.Operands{})
 	return from.kind == kindCode && h.Size > 0 && !whole && r.doubtful()
+}
+
+// ofAccess says whether a reference tells the page for loads and stores, which
+// tell the place in it, and for nothing else.
+func (r *ref) ofAccess(from *atom) bool {
+	same := func(x ref) bool { return x.target == r.target && x.landing == r.landing }
+	return slices.ContainsFunc(from.refs, func(x ref) bool { return same(x) && x.access }) &&
+		!slices.ContainsFunc(from.refs, func(x ref) bool { return same(x) && !x.access && x.typ != r.typ })
 }
 
 // based says whether a field may be a base to which its instruction adds an
@@ -207,7 +217,7 @@ func (p *patch) group(a *atom) *atom {
 // the other one is elsewhere.
 func (u *unit) meant(from *atom, i int, other *atom) bool {
 	o := u.pairs.toOrig[from]
-	if o == nil || from.kind != kindCode {
+	if o == nil || from.kind != kindCode || from.refs[i].anchor(from) { // an anchor may mean several at once
 		return false
 	}
 	j, aligned := u.aligned(o, from)[i]

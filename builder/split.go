@@ -86,7 +86,7 @@ func identifies(s *symbol) bool {
 	if s.bind != elf.STB_LOCAL {
 		return true
 	}
-	if s.typ == elf.STT_NOTYPE && strings.HasPrefix(s.name, "$") { // $d, $x: what follows is data, or code
+	if s.size == 0 && (strings.HasPrefix(s.name, "$d") || strings.HasPrefix(s.name, "$x")) { // what follows is data, or code
 		return false
 	}
 	if s.section != nil && s.section.flags&(elf.SHF_WRITE|elf.SHF_EXECINSTR) == 0 {

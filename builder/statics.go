@@ -230,8 +230,8 @@ func (p *pairing) reach(a *atom, paired map[*atom]*atom, members []*atom) (found
 	walk = func(x *atom) {
 		for i := range x.refs {
 			t := x.refs[i].target
-			if near := x.anchored(i); len(near) > 0 {
-				for _, m := range append(near, t) {
+			if r := &x.refs[i]; r.anchor(x) && len(r.others(x)) > 0 {
+				for _, m := range append(r.others(x), t) {
 					if slices.Contains(members, m) && !slices.Contains(perhaps, m) {
 						perhaps = append(perhaps, m)
 					}
@@ -251,21 +251,6 @@ func (p *pairing) reach(a *atom, paired map[*atom]*atom, members []*atom) (found
 	}
 	walk(a)
 	return found, perhaps
-}
-
-// anchored returns what the i-th reference of a may be used to reach beside its
-// target. A page of which only loads and stores tell the place is no anchor.
-func (a *atom) anchored(i int) []*atom {
-	r := &a.refs[i]
-	if !r.anchor(a) {
-		return nil
-	}
-	same := func(x ref) bool { return x.target == r.target && x.landing == r.landing }
-	others := slices.ContainsFunc(a.refs, func(x ref) bool { return same(x) && !x.access && x.typ != r.typ })
-	if !others && slices.ContainsFunc(a.refs, func(x ref) bool { return same(x) && x.access }) {
-		return nil
-	}
-	return r.others(a)
 }
 
 // sameShape says whether two functions differ at most in what their references
