@@ -18,7 +18,7 @@ CORPUS_PACKAGES := $(TEST_PACKAGES) \
 	ipxe-qemu libaio1 libcjson1 libdeflate0 libevent-2.1-7 libfdt1 libgcrypt20 libglib2.0-0 \
 	libidn2-0 libjbig0 libjemalloc2 libjpeg62-turbo liblerc4 liblz4-1 liblzo2-2 \
 	libncursesw6 libnetfilter-conntrack3 libnettle8 libpam0g libpcre2-8-0 libpixman-1-0 \
-	libpng16-16 libsasl2-2 libseccomp2 libslirp0 libssl3 libsystemd0 libtiff-dev libtiff6 \
+	libpng16-16 libsasl2-2 libseccomp2 libslirp0 libssl3 libsystemd0 libtiff6 \
 	liburing2 libwebp7 libzstd1 qemu-system-data seabios
 
 # What an emulated machine of another CPU needs: make test-vm CPU=riscv64.
@@ -114,6 +114,11 @@ corpus: build ## patch real daemons: CORPUS=DIR [CASES='-only nginx'] [JSON=FILE
 	@.ci/setup $(CORPUS_PACKAGES)
 	@: $${CORPUS:?say CORPUS=DIR}
 	$(GO) run ./cmd/corpus -bin bin $(if $(JSON),-json $(JSON)) $(CASES) "$$CORPUS"
+
+.PHONY: corpus-vm
+corpus-vm: setup-vm build ## patch real daemons of another CPU, emulated: CPU=arm64 [CASES='-only redis']
+	@.ci/setup gcc make patch xz:xz-utils
+	@GO=$(GO) cmd/corpus/cross/run $(CPU) $(CASES)
 
 .PHONY: lint
 lint: ## golangci-lint, built on the first run

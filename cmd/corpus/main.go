@@ -161,7 +161,10 @@ func (o options) shared(ctx context.Context, scratch string) (*shared, error) {
 		return s, nil
 	}
 	s.hosts = filepath.Join(o.prepare, "hosts")
-	if err := os.MkdirAll(s.hosts, 0o755); err != nil {
+	if err := os.MkdirAll(o.prepare, 0o755); err != nil {
+		return nil, err
+	}
+	if err := os.Mkdir(s.hosts, 0o755); err != nil { // bundles of an earlier key may be there
 		return nil, err
 	}
 	public, err := os.ReadFile(s.trust)
