@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ulpatch/ulpatch/applier/proc"
@@ -54,6 +55,7 @@ const (
 
 func newSuspended(p *process, c *checker) *suspended {
 	s := &suspended{p: p, c: c, scanner: scan.Open(p.live, p.mem), stale: map[hit]stackContexts{}}
+	s.scanner.Ignore = p.signature()
 	for ret := range c.returns {
 		s.zones = extend(s.zones, ret)
 	}
@@ -111,6 +113,9 @@ func (s *suspended) survey() error {
 			pages = []scan.Region{r}
 		}
 		s.looks = append(s.looks, pages...)
+	}
+	if m := s.p.arch.Mangling; !s.guarded && len(s.hits) > 0 && m != nil && m.Symbol != "" {
+		s.guarded = s.guardVariable()
 	}
 	if s.guarded {
 		s.judge()
@@ -213,21 +218,37 @@ func subtract(r scan.Region, cuts []scan.Region) []scan.Region {
 // learnGuard reads the secret by which glibc hides stack pointers in jmp_bufs.
 func (s *suspended) learnGuard(threads []*thread) {
 	m := s.p.arch.Mangling
-	if s.guarded || len(s.hits) == 0 {
+	if s.guarded || len(s.hits) == 0 || m != nil && m.Symbol != "" {
 		return
 	}
 	s.guarded = true
 	for _, t := range threads {
-		if t.gone || m == nil || s.p.arch.Regs.ThreadPointer < 0 {
+		if t.gone || m == nil {
 			continue
 		}
 		var buf [8]byte
-		tp := binary.LittleEndian.Uint64(t.regs[s.p.arch.Regs.ThreadPointer:])
-		if s.p.mem.Read(arch.Addr(tp)+arch.Addr(m.Guard), buf[:]) == nil {
+		if tp, ok := t.pointer(s.p.arch); ok && s.p.mem.Read(tp+arch.Addr(m.Guard), buf[:]) == nil {
 			s.guard = binary.LittleEndian.Uint64(buf[:])
 			return
 		}
 	}
+}
+
+// guardVariable reads the secret from the dynamic linker's variable. Without it
+// nothing can be told of stacks, unless the C library is musl, which hides nothing.
+func (s *suspended) guardVariable() bool {
+	plain := false
+	for _, m := range s.p.modules {
+		name := m.Name()
+		plain = plain || name == "libc.so" || strings.HasPrefix(name, "ld-musl-")
+		sym, ok, err := m.Lookup(s.p.arch.Mangling.Symbol, "")
+		var buf [8]byte
+		if err == nil && ok && s.p.mem.Read(sym.Addr(), buf[:]) == nil {
+			s.guard = binary.LittleEndian.Uint64(buf[:])
+			return true
+		}
+	}
+	return plain
 }
 
 // judge finds out, while the process runs, which of the last search's hits are
@@ -323,13 +344,21 @@ func (s *suspended) isStale(h hit) bool {
 // leadsToCode tells whether a saved stack pointer has a program counter beside
 // it, or a return address among the saved registers that it points to.
 func (s *suspended) leadsToCode(at, sp arch.Addr) bool {
-	var beside [8]byte
-	if s.p.mem.Read(at+8, beside[:]) == nil {
+	m := s.p.arch.Mangling
+	places := []int{8} // of a ucontext_t
+	if m != nil && m.PC != 8 {
+		places = append(places, m.PC)
+	}
+	for _, place := range places {
+		var beside [8]byte
+		if s.p.mem.Read(at+arch.Addr(place), beside[:]) != nil {
+			continue
+		}
 		word := binary.LittleEndian.Uint64(beside[:])
-		if s.code.contains(arch.Addr(word)) {
+		if s.code.contains(s.p.strip(arch.Addr(word))) {
 			return true
 		}
-		if m := s.p.arch.Mangling; m != nil && s.guard != 0 && s.code.contains(arch.Addr(m.Reveal(word, s.guard))) {
+		if m != nil && s.guard != 0 && s.code.contains(s.p.strip(arch.Addr(m.Reveal(word, s.guard)))) {
 			return true
 		}
 	}
@@ -338,7 +367,7 @@ func (s *suspended) leadsToCode(at, sp arch.Addr) bool {
 		return true // it cannot be told
 	}
 	for off := 0; off+8 <= len(saved); off += 8 {
-		if s.code.isReturn(arch.Addr(binary.LittleEndian.Uint64(saved[off:]))) {
+		if s.code.isReturn(s.p.strip(arch.Addr(binary.LittleEndian.Uint64(saved[off:])))) {
 			return true
 		}
 	}

@@ -25,6 +25,10 @@ type Memory interface {
 
 // Scanner reads one process's memory.
 type Scanner struct {
+	// Ignore are bits of a word that Words takes for zero: the signatures of
+	// addresses.
+	Ignore uint64
+
 	mem     Memory
 	pagemap *os.File
 	page    uint64
@@ -60,13 +64,13 @@ func (r Region) Size() uint64 { return uint64(r.End - r.Start) }
 // Span is a range of values, lo <= w < hi.
 type Span struct{ Lo, Hi arch.Addr }
 
-// Words calls visit for each aligned word of the region that lies in one of the
-// spans, and its address, until visit returns false. Pages that do not exist
+// Words calls visit for each aligned word of the region that, without Ignore,
+// lies in one of the spans, and its address, until visit returns false. Pages that do not exist
 // are passed over. n is the number of bytes that were read.
 func (s *Scanner) Words(r Region, spans []Span, visit func(at, word arch.Addr) bool) (n uint64, err error) {
 	return s.Each(r, func(at arch.Addr, run []byte) bool {
 		for off := 0; off+8 <= len(run); off += 8 {
-			word := binary.LittleEndian.Uint64(run[off:])
+			word := binary.LittleEndian.Uint64(run[off:]) &^ s.Ignore
 			for _, span := range spans {
 				if word-uint64(span.Lo) < uint64(span.Hi-span.Lo) && !visit(at+arch.Addr(off), arch.Addr(word)) {
 					return false
