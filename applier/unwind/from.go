@@ -21,7 +21,7 @@ func (u *Unwinder) Caller(pc, sp arch.Addr) (caller arch.Addr, ok bool) {
 	if err != nil {
 		return 0, false
 	}
-	outermost, err := s.step(r, cfa)
+	outermost, err := s.step(r, cfa, false)
 	if err != nil {
 		return 0, false
 	}
@@ -47,11 +47,14 @@ func (u *Unwinder) Rehearse(pc, sp arch.Addr) {
 		if err != nil || r.signal || r.cfaExpr != nil || !known[r.cfaReg] || len(u.rows) > most*most {
 			return
 		}
+		if r.returns == same {
+			return // in a register that is not known
+		}
 		cfa, err := s.cfa(r)
 		if err != nil || cfa <= s.sp() {
 			return
 		}
-		if outermost, err := s.step(r, cfa); err != nil || outermost {
+		if outermost, err := s.step(r, cfa, f.Exact); err != nil || outermost {
 			return
 		}
 		for _, rule := range r.rules {

@@ -5,6 +5,7 @@ package unwind
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ulpatch/ulpatch/arch"
 )
@@ -38,6 +39,11 @@ type row struct {
 	rules     []rule // of the registers that change
 	returns   ruleKind
 	signal    bool // a signal frame: the return address is exact
+}
+
+// finds tells whether the row has a rule for a register.
+func (r *row) finds(reg int) bool {
+	return slices.ContainsFunc(r.rules, func(r rule) bool { return int(r.reg) == reg })
 }
 
 // maxColumns is the most registers of any CPU that a stack is walked with.
@@ -115,6 +121,8 @@ const (
 	cfaValOffset
 	cfaValOffsetSF
 	cfaValExpression
+	cfaNegateRAStatePC    = 0x2c // aarch64: from here on the return address is signed, or no longer
+	cfaNegateRAState      = 0x2d
 	cfaGNUArgsSize        = 0x2e
 	cfaGNUNegativeOffsetX = 0x2f
 )
@@ -154,7 +162,7 @@ func (m *machine) run(program []byte, loc, pc arch.Addr) (arch.Addr, error) {
 func (m *machine) instruction(op byte, r *reader) error {
 	now := &m.now
 	switch op {
-	case cfaNop:
+	case cfaNop, cfaNegateRAState, cfaNegateRAStatePC: // stripped whether signed or not
 	case cfaOffsetExtended:
 		m.set(r.uleb(), rule{kind: atCFA, offset: int64(r.uleb()) * m.dataAlign})
 	case cfaOffsetExtendedSF:

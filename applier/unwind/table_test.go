@@ -375,7 +375,7 @@ func FuzzParse(f *testing.F) {
 			}
 			cfa, err := u.state.cfa(r)
 			if err == nil {
-				_, _ = u.state.step(r, cfa) // it must not panic, no more
+				_, _ = u.state.step(r, cfa, false) // it must not panic, no more
 			}
 		}
 	})

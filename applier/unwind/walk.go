@@ -38,6 +38,7 @@ type Unwinder struct {
 	arch   *arch.Arch
 	tables []*Table
 	mem    module.Memory
+	masks  []byte             // of pointer authentication
 	rows   map[arch.Addr]*row // by Frame.Lookup
 	state  state
 }
@@ -49,6 +50,26 @@ func New(a *arch.Arch, mem module.Memory, tables []*Table) *Unwinder {
 	u := &Unwinder{arch: a, tables: sorted, mem: mem, rows: map[arch.Addr]*row{}}
 	u.state.u, u.state.stack.mem = u, mem
 	return u
+}
+
+// Masks tells how to strip return addresses that are signed: it is the register
+// set arch.Regs.MaskRegset of a thread of the process, or nil.
+func (u *Unwinder) Masks(masks []byte) { u.masks = masks }
+
+// Strip gives back a return address as it was before it was signed.
+func (u *Unwinder) Strip(addr arch.Addr) arch.Addr {
+	if u.masks == nil || u.arch.Regs.Strip == nil {
+		return addr
+	}
+	return u.arch.Regs.Strip(addr, u.masks)
+}
+
+// Registers calls visit for what is known of the registers of the frame at which
+// the last walk ended.
+func (u *Unwinder) Registers(visit func(value uint64)) {
+	for n := range u.arch.Regs.DWARF {
+		visit(u.state.regs[n])
+	}
 }
 
 // ErrTruncated: the walk ended before the outermost frame.
@@ -82,7 +103,7 @@ func (u *Unwinder) Walk(regs []byte, visit func(Frame) bool) (rest arch.Addr, er
 			return 0, nil
 		}
 		rest := s.sp()
-		outermost, err := s.step(r, cfa)
+		outermost, err := s.step(r, cfa, exact)
 		if err != nil {
 			return rest, fmt.Errorf("%w: caller of the frame at %#x: %w", ErrTruncated, uint64(f.PC), err)
 		}
@@ -103,16 +124,15 @@ func (u *Unwinder) row(f Frame) (*row, error) {
 	if r, ok := u.rows[at]; ok {
 		return r, nil
 	}
-	r, err := u.find(at)
-	if err != nil || !r.signal {
-		// Found by the byte before it, such code may seem to be of the function
-		// that stands there.
-		if returns := u.sigreturn(f); returns != nil {
-			r, err = returns, nil
+	// First of all the code that returns from a signal handler. Found by the byte
+	// before it, it may seem to be of the function that stands there; and what
+	// some kernels say of theirs leaves out the function that was interrupted.
+	r := u.sigreturn(f)
+	if r == nil {
+		var err error
+		if r, err = u.find(at); err != nil {
+			return nil, err
 		}
-	}
-	if err != nil {
-		return nil, err
 	}
 	u.rows[at] = r
 	return r, nil
@@ -128,8 +148,8 @@ func (u *Unwinder) find(at arch.Addr) (*row, error) {
 	return nil, errNoInfo
 }
 
-// sigreturn makes a row for code that returns from a signal handler, which some
-// C libraries (musl) do not describe. It returns nil for any other code.
+// sigreturn makes a row for code that returns from a signal handler, from what
+// is known of the signal frame. It returns nil for any other code.
 func (u *Unwinder) sigreturn(f Frame) *row {
 	for _, pattern := range u.arch.Syscall.Restorers {
 		before := 0
@@ -179,18 +199,22 @@ func (s *state) cfa(r *row) (arch.Addr, error) {
 	return arch.Addr(v), err
 }
 
-var errSameReturn = errors.New("its return address is not saved")
+var (
+	errSameReturn  = errors.New("its return address is not saved")
+	errInterrupted = errors.New("signal frame without the function that was interrupted")
+)
 
-// step replaces the registers by the caller's.
-func (s *state) step(r *row, cfa arch.Addr) (outermost bool, err error) {
+// step replaces the registers by the caller's. exact says that the frame called
+// nobody yet, so that its return address may still be in a register.
+func (s *state) step(r *row, cfa arch.Addr, exact bool) (outermost bool, err error) {
 	regs := &s.u.arch.Regs
-	switch r.returns {
-	case undefined:
+	switch {
+	case r.returns == undefined:
 		return true, nil
-	case same:
-		if !regs.RAInRegister {
-			return false, errSameReturn
-		}
+	case r.returns == same && !(regs.RAInRegister && exact):
+		return false, errSameReturn
+	case r.signal && !r.finds(regs.DWARFPC):
+		return false, errInterrupted
 	}
 	columns := len(regs.DWARF)
 	copy(s.next[:columns], s.regs[:columns])
@@ -221,7 +245,11 @@ func (s *state) step(r *row, cfa arch.Addr) (outermost bool, err error) {
 		}
 	}
 	copy(s.regs[:columns], s.next[:columns])
-	s.pc = arch.Addr(s.regs[regs.DWARFRA])
+	if r.signal { // the interrupted function, which has a return address of its own
+		s.pc = arch.Addr(s.regs[regs.DWARFPC])
+	} else {
+		s.pc = s.u.Strip(arch.Addr(s.regs[regs.DWARFRA]))
+	}
 	return s.pc == 0, nil
 }
 
