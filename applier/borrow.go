@@ -79,6 +79,8 @@ type borrowed struct {
 	p       *process
 	g       gadgets
 	regs    []byte // as it was borrowed
+	rewound []byte // where its system call was cut short: what makes it again, see reenter
+	vectors []byte // to be written back, since a system call does not keep them
 	mask    uint64
 	frame   arch.Addr
 	scratch arch.Addr // bytes for arguments, below the frame
@@ -149,10 +151,31 @@ func borrowThread(p *process, g gadgets, tid int, step func(string)) (b *borrowe
 		// A signal is in its hands: another thread will do.
 		return nil, fmt.Errorf("thread %d %w now", tid, errUnfit)
 	}
+	if err := b.learn(); err != nil {
+		return nil, err
+	}
+	if err := b.reenter(); err != nil {
+		return nil, err
+	}
 	if err := b.prepare(); err != nil {
 		return nil, err
 	}
 	return b, nil
+}
+
+// learn reads what only a thread that is stopped tells of its process.
+func (b *borrowed) learn() error {
+	a := b.p.arch
+	if a.Regs.ShadowRegset != 0 {
+		set, err := b.Registers(a.Regs.ShadowRegset, make([]byte, 64))
+		if err == nil && len(set) >= 8 && set[0]&1 != 0 {
+			return refused("thread %d has a shadow stack, which a borrowed thread would violate", b.TID)
+		}
+	}
+	if a.Regs.MaskRegset != 0 {
+		b.p.readMasks(b.thread)
+	}
+	return nil
 }
 
 // prepare writes the signal frame and puts the thread in front of a harmless
@@ -160,10 +183,15 @@ func borrowThread(p *process, g gadgets, tid int, step func(string)) (b *borrowe
 // right. Before the registers are set the frame is only bytes below its stack.
 func (b *borrowed) prepare() error {
 	a := b.p.arch
-	b.regs = bytes.Clone(b.thread.regs)
-	fp, err := b.Registers(a.SigFrame.FPRegset, make([]byte, a.SigFrame.FPSize))
+	if b.regs == nil {
+		b.regs = bytes.Clone(b.thread.regs)
+	}
+	fp, err := b.vectorState(a)
 	if err != nil {
 		return err
+	}
+	if a.SigFrame.Volatile != nil && a.SigFrame.Volatile(fp) {
+		b.vectors = fp
 	}
 	if b.mask, err = b.SignalMask(); err != nil {
 		return err
@@ -177,8 +205,16 @@ func (b *borrowed) prepare() error {
 	}
 	sp := arch.Addr(binary.LittleEndian.Uint64(b.regs[a.Regs.SP:]))
 	resumed := bytes.Clone(b.regs)
-	a.Syscall.Restart(resumed)
+	if b.rewound != nil {
+		resumed = bytes.Clone(b.rewound)
+	}
+	if b.rewound != nil || !a.Syscall.Rewound {
+		a.Syscall.Restart(resumed)
+	}
 	frame, at, err := a.SigFrame.Build(sp-arch.Addr(a.SigFrame.RedZone), resumed, fp, b.mask, b.g.restorer)
+	if errors.Is(err, arch.ErrUnfit) {
+		return fmt.Errorf("thread %d %w: %w", b.TID, errUnfit, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -201,6 +237,10 @@ func (b *borrowed) prepare() error {
 	if err := b.setCall(a.Syscall.Getpid); err != nil {
 		return err
 	}
+	// Not before: a call that was cut short is made again only if it has a number.
+	if err := b.inNoCall(); err != nil {
+		return err
+	}
 	b.step("borrow:registers")
 	// Blocked, signals wait; the frame holds the mask as it was.
 	return b.SetSignalMask(allSignals)
@@ -216,8 +256,8 @@ func (b *borrowed) roomBelow(sp arch.Addr) error {
 		return fmt.Errorf("thread %d %w: too little stack below %#x", b.TID, errUnfit, uint64(sp))
 	}
 	own := stack.Path == "[stack]"
-	if tp := b.p.arch.Regs.ThreadPointer; tp >= 0 && stack.Path != "[heap]" && stack.End-stack.Start <= largeStack {
-		own = own || stack.Contains(arch.Addr(binary.LittleEndian.Uint64(b.regs[tp:])))
+	if tp, ok := b.pointer(b.p.arch); ok && stack.Path != "[heap]" && stack.End-stack.Start <= largeStack {
+		own = own || stack.Contains(tp)
 	}
 	if !own {
 		return fmt.Errorf("thread %d %w: it is not on the stack that it was started with", b.TID, errUnfit)
@@ -244,8 +284,22 @@ func (b *borrowed) setCall(nr uint64, args ...uint64) error {
 	return b.SetRegisters(ntPRStatus, b.call)
 }
 
+// inNoCall makes the kernel forget which system call the thread is in, where
+// that is not told by a register: what stands in the registers of a call to come
+// must not be taken for the result of one.
+func (b *borrowed) inNoCall() error {
+	set := b.p.arch.Syscall.NumberRegset
+	if set == 0 {
+		return nil
+	}
+	return b.SetRegisters(set, []byte{0xff, 0xff, 0xff, 0xff})
+}
+
 // syscall lets the thread make a system call and returns its result.
 func (b *borrowed) syscall(name string, nr uint64, args ...uint64) (uint64, error) {
+	if err := b.inNoCall(); err != nil {
+		return 0, err
+	}
 	if err := b.setCall(nr, args...); err != nil {
 		return 0, err
 	}
@@ -315,11 +369,24 @@ func (b *borrowed) restore() error {
 	if !b.Stopped() {
 		return fmt.Errorf("thread %d runs: %w", b.TID, errDeadline)
 	}
+	if err := b.giveArgument(); err != nil {
+		return err
+	}
 	if err := b.Interrupt(); err != nil {
 		return err
 	}
 	if err := b.SetSignalMask(b.mask); err != nil {
 		return err
+	}
+	if b.vectors != nil {
+		if err := b.SetRegisters(b.p.arch.SigFrame.WideFPRegset, b.vectors); err != nil {
+			return err
+		}
+	}
+	if b.rewound == nil {
+		if err := b.inNoCall(); err != nil {
+			return err
+		}
 	}
 	if err := b.SetRegisters(ntPRStatus, b.regs); err != nil {
 		return err

@@ -33,6 +33,16 @@ type commit struct {
 	transitions []transition
 }
 
+// zones are the bytes that the edits replace. A thread may stand before them,
+// but not among them: behind the landing pad of a patch that is taken back, say.
+func (c *commit) zones() []zone {
+	var zones []zone
+	for _, e := range c.edits {
+		zones = append(zones, zone{e.name, e.at, e.at + arch.Addr(len(e.old)), [2]arch.Addr{e.at, e.at}})
+	}
+	return zones
+}
+
 // errChanged: the process is not as it was when the plan was made.
 var errChanged = errors.New("the process has changed meanwhile")
 

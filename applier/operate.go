@@ -154,7 +154,11 @@ func (o Options) lock(pid int, deadline time.Time) (unlock func(), err error) {
 
 // commit stops the process until c could be made, or the deadline has passed.
 func (o *operation) commit(c *commit, zones []zone) error {
+	if err := o.p.learnMasks(); err != nil {
+		return err
+	}
 	check := newChecker(&o.p.view, o.p.mem, zones)
+	check.zones = append(check.zones, c.zones()...)
 	stacks := newSuspended(o.p, check)
 	defer stacks.close()
 	if err := c.verify(o.p.mem); err != nil {

@@ -3,6 +3,7 @@
 package applier
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/ulpatch/ulpatch/applier/module"
@@ -11,23 +12,24 @@ import (
 )
 
 const (
-	minAddr = arch.Addr(1 << 16)       // below: vm.mmap_min_addr
-	maxAddr = arch.Addr(1<<47 - 1<<16) // of a 47-bit address space
-	guard   = arch.Addr(16 << 12)      // kept free beside other mappings
-	heap    = arch.Addr(1 << 30)       // kept free for brk to grow
-	maxDown = uint64(1) << 30          // kept free for the main stack to grow, at most
-	most    = arch.Addr(256 << 20)     // a payload's size
+	minAddr = arch.Addr(1 << 16)   // below: vm.mmap_min_addr
+	guard   = arch.Addr(64 << 10)  // kept free beside other mappings; a multiple of every page size
+	heap    = arch.Addr(1 << 30)   // kept free for brk to grow
+	maxDown = uint64(1) << 30      // kept free for the main stack to grow, at most
+	most    = arch.Addr(256 << 20) // a payload's size
 )
+
+var errNoRoom = errors.New("no free range")
 
 // place finds room of size bytes within reach of every byte of a module, clear
 // of what may grow into it: the closest, below the module where there is a
-// choice. taken is room that was given away already.
-func place(maps proc.Maps, m *module.Module, size uint64, reach uint64, stack uint64, taken []span) (arch.Addr, error) {
+// choice. top ends the address space; taken is room that was given away already.
+func place(maps proc.Maps, m *module.Module, size, reach uint64, top arch.Addr, stack uint64, taken []span) (arch.Addr, error) {
 	need := (arch.Addr(size) + guard - 1) &^ (guard - 1)
 	if need > most {
 		return 0, fmt.Errorf("payload of %d bytes", size)
 	}
-	low, high := minAddr, maxAddr
+	low, high := minAddr, top-guard
 	if r := arch.Addr(reach); m.End > r && m.End-r > low {
 		low = m.End - r
 	}
@@ -47,7 +49,7 @@ func place(maps proc.Maps, m *module.Module, size uint64, reach uint64, stack ui
 			best, bestGap, found = at, gap, true
 		}
 	}
-	for _, free := range gaps(maps, stack, taken) {
+	for _, free := range gaps(maps, high, stack, taken) {
 		from, to := max(free.start, low), min(free.end, high)
 		from = (from + guard - 1) &^ (guard - 1)
 		to &^= guard - 1
@@ -61,21 +63,23 @@ func place(maps proc.Maps, m *module.Module, size uint64, reach uint64, stack ui
 		}
 	}
 	if !found {
-		return 0, fmt.Errorf("%w: no free range of %d bytes within %d MiB of %s", ErrRefused, need, reach>>20, m.Name())
+		return 0, fmt.Errorf("%w: %w of %d bytes within %d MiB of %s", ErrRefused, errNoRoom, need, reach>>20, m.Name())
 	}
 	return best, nil
 }
 
 type span struct{ start, end arch.Addr }
 
-// gaps are the free ranges, without the room that heap and stack may want.
-func gaps(maps proc.Maps, stack uint64, taken []span) []span {
+// gaps are the free ranges, without the room that heap and stack may want. What
+// lies above the stack may not be the process's.
+func gaps(maps proc.Maps, top arch.Addr, stack uint64, taken []span) []span {
 	var free []span
 	at := minAddr
 	for _, m := range maps {
 		end := m.Start
 		if m.Path == "[stack]" {
 			end = min(end, m.End-min(m.End, arch.Addr(stack)))
+			top = min(top, m.End)
 		}
 		if end > at {
 			free = append(free, span{at, end})
@@ -85,8 +89,8 @@ func gaps(maps proc.Maps, stack uint64, taken []span) []span {
 			at += heap
 		}
 	}
-	if at < maxAddr {
-		free = append(free, span{at, maxAddr})
+	if at < top {
+		free = append(free, span{at, top})
 	}
 	for _, t := range taken {
 		free = without(free, t)

@@ -12,7 +12,11 @@ import (
 	"github.com/ulpatch/ulpatch/arch"
 )
 
-const testReach = 0x7ff00000
+const (
+	testReach = 0x7ff00000
+	testTop   = arch.Addr(1 << 47)
+	maxAddr   = testTop - guard
+)
 
 func mapping(start, end arch.Addr, path string) proc.Mapping {
 	return proc.Mapping{Start: start, End: end, Perms: "r-xp", Path: path}
@@ -42,12 +46,12 @@ func TestPlace(t *testing.T) {
 		{"only where the stack may grow", proc.Maps{mapping(0x10000, 4*gib, ""), mapping(4*gib, 4*gib+mib, "/m"), mapping(4*gib+8*mib, 4*gib+9*mib, "[stack]"), mapping(4*gib+9*mib, 8*gib, "")}, moduleAt(4*gib, 4*gib+mib), 1, 0},
 		{"larger than any payload", proc.Maps{mapping(0x555555554000, 0x555555560000, "/m")}, moduleAt(0x555555554000, 0x555555560000), 1 << 30, 0},
 	} {
-		at, err := place(c.maps, c.m, c.size, testReach, 8<<20, nil)
+		at, err := place(c.maps, c.m, c.size, testReach, testTop, 8<<20, nil)
 		if at != c.want || (err == nil) != (c.want != 0) {
 			t.Errorf("%s: %#x, %v; want %#x", c.name, uint64(at), err, uint64(c.want))
 		}
 	}
-	_, err := place(proc.Maps{mapping(0x10000, maxAddr, "")}, moduleAt(4*gib, 5*gib), 1, testReach, 0, nil)
+	_, err := place(proc.Maps{mapping(0x10000, maxAddr, "")}, moduleAt(4*gib, 5*gib), 1, testReach, testTop, 0, nil)
 	if !errors.Is(err, ErrRefused) {
 		t.Errorf("%v", err)
 	}
@@ -78,7 +82,7 @@ func TestPlaceProperties(t *testing.T) {
 		size := 1 + rnd.Uint64N(1<<uint(rnd.IntN(27)))
 		var taken []span
 		for range 3 {
-			base, err := place(maps, m, size, testReach, stack, taken)
+			base, err := place(maps, m, size, testReach, testTop, stack, taken)
 			if err != nil {
 				break
 			}

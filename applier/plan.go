@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 
@@ -42,6 +43,8 @@ type part struct {
 	layout *link.Layout
 	image  *link.Image // with its record in place
 	record *record
+	// guarded code is entered at landing pads only.
+	guarded bool
 }
 
 // edit is a change of code: old bytes, which have to be there, and new ones.
@@ -108,22 +111,10 @@ func (p *plan) add(v *view, mem module.Memory, mod *module.Module, src source, t
 		Nonce: hex.EncodeToString(nonce), ID: p.id, Version: p.version, Bundle: src.digest,
 		Image: table.Image, Bias: format.Hex(mod.Bias), Part: 1 << 20, Parts: 1 << 20,
 	}}
-	for _, f := range table.Functions {
-		site, err := p.site(v, mem, mod, f)
-		if err != nil {
-			return fmt.Errorf("function %s: %w", f.Name, err)
-		}
-		rec.Sites = append(rec.Sites, site)
-	}
 	for _, r := range table.Quiet {
 		p.quiet = append(p.quiet, rangeZone(mod, r))
 	}
-
-	layout, err := layOut(v.arch, src.file, rec)
-	if err != nil {
-		return err
-	}
-	base, err := place(v.maps, mod, layout.Size, v.arch.Reach, v.stack, *taken)
+	base, layout, err := p.settle(v, mem, mod, src.file, rec, *taken)
 	if err != nil {
 		return err
 	}
@@ -133,84 +124,91 @@ func (p *plan) add(v *view, mem module.Memory, mod *module.Module, src source, t
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	rec.Base = base
+	guarded, err := landings(v, mem, rec, src.file, image)
+	if err != nil {
+		return err
+	}
 	for _, s := range rec.Sites {
-		jump, err := rec.jump(v.arch, s)
+		e, below, err := newEdit(v, rec, s)
 		if err != nil {
 			return fmt.Errorf("function %s: %w: %w", s.Name, ErrRefused, err)
 		}
-		old := s.Pristine
-		if r, below := owner(v.records, arch.Addr(s.At), isActive); r != nil {
-			if old, err = r.jump(v.arch, below); err != nil {
-				return err
-			}
-			p.quiet = append(p.quiet, r.zone()) // who is inside it is inside the function, too
+		if below != nil {
+			p.quiet = append(p.quiet, below.zone()) // who is inside it is inside the function, too
 		}
-		p.edits = append(p.edits, edit{s.Name, arch.Addr(s.At), old, jump})
+		p.edits = append(p.edits, e)
 	}
-	p.parts = append(p.parts, &part{mod, layout, image, rec})
+	p.parts = append(p.parts, &part{mod, layout, image, rec, guarded})
 	return nil
 }
 
-// site checks that a function is in the process as it was when the patch was
-// built, and that a jump fits.
-func (p *plan) site(v *view, mem module.Memory, mod *module.Module, f format.Function) (recordSite, error) {
+// settle finds a place for a payload and the sites of its jumps. Where there is
+// no room within reach of a jump, the jumps are far ones.
+func (p *plan) settle(v *view, mem module.Memory, mod *module.Module, f *payload.File, rec *record, taken []span) (arch.Addr, *link.Layout, error) {
+	try := func(size int, reach uint64) (base arch.Addr, layout *link.Layout, quiet []zone, err error) {
+		rec.Sites = nil
+		for _, fn := range f.Table.Functions {
+			site, zones, err := siteOf(v, mem, mod, fn, size)
+			if err != nil {
+				return 0, nil, nil, fmt.Errorf("function %s: %w", fn.Name, err)
+			}
+			rec.Sites = append(rec.Sites, site)
+			quiet = append(quiet, zones...)
+		}
+		if layout, err = layOut(v.arch, f, rec); err != nil {
+			return 0, nil, nil, err
+		}
+		base, err = place(v.maps, mod, layout.Size, reach, v.arch.Syscall.Top, v.stack, taken)
+		return base, layout, quiet, err
+	}
+	base, layout, quiet, err := try(v.arch.JumpSize, v.arch.Reach)
+	if errors.Is(err, errNoRoom) && v.arch.FarJump != nil && v.arch.FarReach > v.arch.Reach {
+		near := err
+		if base, layout, quiet, err = try(v.arch.FarJumpSize, v.arch.FarReach); err != nil {
+			err = fmt.Errorf("%w; and further away: %w", near, err)
+		}
+	}
+	p.quiet = append(p.quiet, quiet...)
+	return base, layout, err
+}
+
+// siteOf checks that a function is in the process as it was when the patch was
+// built, and that a jump of size bytes fits.
+func siteOf(v *view, mem module.Memory, mod *module.Module, f format.Function, size int) (recordSite, []zone, error) {
 	start := mod.Addr(uint64(f.Addr))
 	if !mod.IsCode(start) || !mod.IsCode(start+arch.Addr(f.Size)-1) {
-		return recordSite{}, refused("%#x is no code of the image", uint64(f.Addr))
+		return recordSite{}, nil, refused("%#x is no code of the image", uint64(f.Addr))
 	}
 	code := make([]byte, f.Size)
 	if err := mem.Read(start, code); err != nil {
-		return recordSite{}, err
+		return recordSite{}, nil, err
 	}
 	restorePristine(v, start, code)
 	if sum := sha256.Sum256(code); hex.EncodeToString(sum[:]) != f.Digest {
-		return recordSite{}, hint.With(
+		return recordSite{}, nil, hint.With(
 			refused("its %d bytes at %#x are not those of the image", f.Size, uint64(start)),
 			"something else has changed them: a debugger's breakpoint, a uprobe, another live patcher")
 	}
-	at := start
-	if bytes.HasPrefix(code, v.arch.LandingPad) {
-		at += arch.Addr(len(v.arch.LandingPad))
+	entry := v.arch.Entry(code)
+	need := entry.Size(size)
+	if uint64(need) > min(f.Room, f.Size) {
+		return recordSite{}, nil, refused("%d bytes are too few for a landing pad of %d and a jump of %d",
+			min(f.Room, f.Size), need-size, size)
 	}
-	skip := uint64(at - start)
-	if skip+uint64(v.arch.JumpSize) > min(f.Room, f.Size) {
-		return recordSite{}, refused("%d bytes are too few for a landing pad of %d and a jump of %d", min(f.Room, f.Size), skip, v.arch.JumpSize)
-	}
-	p.quiet = append(p.quiet, zone{f.Name, start, start + arch.Addr(f.Size), [2]arch.Addr{start, at}})
+	at := start + arch.Addr(entry.Skip)
+	quiet := []zone{{f.Name, start, start + arch.Addr(f.Size), [2]arch.Addr{start, at}}}
 	for _, r := range f.Parts {
-		p.quiet = append(p.quiet, rangeZone(mod, r))
+		quiet = append(quiet, rangeZone(mod, r))
 	}
 	return recordSite{
 		Name: f.Name, Function: format.Hex(start), Size: f.Size, At: format.Hex(at),
-		Pristine: bytes.Clone(code[skip:][:v.arch.JumpSize]), NewName: f.Symbol,
-	}, nil
+		Pristine: bytes.Clone(code[entry.Skip:need]), Pad: entry.Pad, NewName: f.Symbol,
+	}, quiet, nil
 }
 
 func rangeZone(mod *module.Module, r format.Range) zone {
 	start := mod.Addr(uint64(r.Addr))
 	return zone{name: r.Name, start: start, end: start + arch.Addr(r.Size)}
-}
-
-// restorePristine puts the image's own bytes back in a copy of code at start,
-// where patches of ours have their jumps. A site whose bytes are not ours stays
-// as it is, and will not match its digest.
-func restorePristine(v *view, start arch.Addr, code []byte) {
-	for _, r := range v.records {
-		for _, s := range r.Sites {
-			off := int64(s.At) - int64(start)
-			if off < 0 || off+int64(len(s.Pristine)) > int64(len(code)) {
-				continue
-			}
-			o, site := owner(v.records, arch.Addr(s.At), isActive)
-			if o == nil {
-				continue
-			}
-			live := code[off:][:len(s.Pristine)]
-			if jump, err := o.jump(v.arch, site); err == nil && bytes.Equal(live, jump) {
-				copy(live, s.Pristine)
-			}
-		}
-	}
 }
 
 // layOut leaves as much room for the record as the record, which holds offsets

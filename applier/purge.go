@@ -92,7 +92,11 @@ func (o *operation) purge() error {
 // is searched while the process runs, to find a reference without a stop; only
 // if there is none it is stopped and searched again, for then nothing moves.
 func (o *operation) referred(r *record) error {
+	if err := o.p.learnMasks(); err != nil {
+		return err
+	}
 	s := scan.Open(o.p.live, o.p.mem)
+	s.Ignore = o.p.signature()
 	defer s.Close()
 	start := time.Now()
 	if err := o.searchFor(r, s, time.Time{}); err != nil {
@@ -156,13 +160,13 @@ func (o *operation) searchFor(r *record, s *scan.Scanner, limit time.Time) error
 func (o *operation) registersRefer(r *record, t *thread) error {
 	lo, hi := r.bounds()
 	a := o.p.arch
-	vector, err := t.Registers(a.SigFrame.FPRegset, make([]byte, a.SigFrame.FPSize))
+	vector, err := t.vectorState(a)
 	if err != nil {
 		return err
 	}
 	for _, set := range [][]byte{t.regs, vector} {
 		for off := 0; off+8 <= len(set); off += 8 {
-			if v := arch.Addr(binary.LittleEndian.Uint64(set[off:])); lo <= v && v < hi {
+			if v := o.p.strip(arch.Addr(binary.LittleEndian.Uint64(set[off:]))); lo <= v && v < hi {
 				return fmt.Errorf("%w: a register of thread %d refers to %#x in it", errFound, t.TID, uint64(v))
 			}
 		}

@@ -3,6 +3,7 @@
 package applier
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -38,6 +39,7 @@ type checker struct {
 	maps     proc.Maps
 	modules  []*module.Module
 	unwinder *unwind.Unwinder
+	strip    func(arch.Addr) arch.Addr
 	zones    []zone
 	// returns are the addresses behind the call instructions of zones.
 	returns map[arch.Addr]bool
@@ -46,7 +48,7 @@ type checker struct {
 // newChecker reads what is needed to walk the stacks of a process.
 func newChecker(v *view, mem module.Memory, zones []zone) *checker {
 	c := &checker{
-		arch: v.arch, mem: mem, maps: v.maps, modules: v.modules, zones: zones,
+		arch: v.arch, mem: mem, maps: v.maps, modules: v.modules, zones: zones, strip: v.strip,
 		returns: map[arch.Addr]bool{},
 	}
 	var tables []*unwind.Table
@@ -61,6 +63,7 @@ func newChecker(v *view, mem module.Memory, zones []zone) *checker {
 		}
 	}
 	c.unwinder = unwind.New(v.arch, mem, tables)
+	c.unwinder.Masks(v.masks)
 	for _, z := range zones {
 		c.findReturns(z)
 	}
@@ -139,6 +142,9 @@ func (c *checker) check(t *thread) error {
 		return found == nil
 	})
 	if found == nil && err != nil {
+		found = c.scanRegisters(t)
+	}
+	if found == nil && err != nil {
 		found = c.scan(t, rest)
 	}
 	if found == nil {
@@ -154,6 +160,23 @@ func (c *checker) zone(pc arch.Addr, exact bool) string {
 		}
 	}
 	return ""
+}
+
+// scanRegisters looks for return addresses into a zone in the registers of the
+// frame that could not be followed: where a call leaves its return address in a
+// register, the function may have it there, or in any other.
+func (c *checker) scanRegisters(t *thread) (found *occupied) {
+	if !c.arch.Regs.RAInRegister {
+		return nil
+	}
+	c.unwinder.Registers(func(value uint64) {
+		word := c.strip(arch.Addr(value))
+		if z := c.zone(word-1, false); found == nil && c.returns[word] && z != "" {
+			found = &occupied{tid: t.TID, zone: z, stack: []string{
+				fmt.Sprintf("return address %#x in a register of code without call-frame information", uint64(word))}}
+		}
+	})
+	return found
 }
 
 const maxScan = 64 << 20 // bytes of a stack
@@ -183,7 +206,7 @@ func (c *checker) scan(t *thread, rest arch.Addr) *occupied {
 			return &occupied{tid: t.TID, zone: "an unknown place", stack: []string{err.Error()}}
 		}
 		for off := 0; off+8 <= len(chunk); off += 8 {
-			word := arch.Addr(binary.LittleEndian.Uint64(chunk[off:]))
+			word := c.strip(arch.Addr(binary.LittleEndian.Uint64(chunk[off:])))
 			if !c.returns[word] {
 				continue
 			}
@@ -297,10 +320,16 @@ func (c *checker) position(t *thread) (pc, sp uint64) {
 	return le.Uint64(t.regs[c.arch.Regs.PC:]), le.Uint64(t.regs[c.arch.Regs.SP:])
 }
 
-// inSyscall tells whether a stopped thread is in a system call.
+// inSyscall tells whether a stopped thread is in a system call, or about to make
+// one.
 func (c *checker) inSyscall(t *thread) bool {
-	never := c.arch.Syscall.Never
-	return never < 0 || binary.LittleEndian.Uint64(t.regs[never:]) != ^uint64(0)
+	sys := c.arch.Syscall
+	if !sys.Rewound {
+		return binary.LittleEndian.Uint64(t.regs[sys.Never:]) != ^uint64(0)
+	}
+	pc, _ := c.position(t)
+	insn := make([]byte, len(sys.Instruction))
+	return c.mem.Read(arch.Addr(pc), insn) == nil && bytes.Equal(insn, sys.Instruction)
 }
 
 // slice lets one thread run for a short while.

@@ -89,10 +89,13 @@ type recordSite struct {
 	// Function is the old one.
 	Function format.Hex `json:"function"`
 	Size     uint64     `json:"size"`
-	At       format.Hex `json:"at"`       // of the jump
+	At       format.Hex `json:"at"`       // of what is written
 	Pristine []byte     `json:"pristine"` // what the image has there
-	New      uint64     `json:"new"`      // offset of the new function
-	NewSize  uint64     `json:"new_size"`
+	// Pad is the landing pad that is written before the jump, in place of one of
+	// the function's that does more.
+	Pad     []byte `json:"pad,omitempty"`
+	New     uint64 `json:"new"` // offset of the new function
+	NewSize uint64 `json:"new_size"`
 
 	NewName string `json:"-"` // symbol in the payload
 }
@@ -109,9 +112,19 @@ type record struct {
 
 func (r *record) bounds() (start, end arch.Addr) { return r.Base, r.Base + arch.Addr(r.Size) }
 
-// jump is what the patch writes at a site.
+// jump is what the patch writes at a site. Its size tells whether the jump is a
+// far one.
 func (r *record) jump(a *arch.Arch, s recordSite) ([]byte, error) {
-	return a.Jump(arch.Addr(s.At), r.Base+arch.Addr(s.New))
+	from, to := arch.Addr(s.At)+arch.Addr(len(s.Pad)), r.Base+arch.Addr(s.New)
+	size := len(s.Pristine) - len(s.Pad)
+	switch {
+	case size == a.JumpSize:
+		jump, err := a.Jump(from, to)
+		return append(bytes.Clone(s.Pad), jump...), err
+	case size == a.FarJumpSize && a.FarJump != nil:
+		return append(bytes.Clone(s.Pad), a.FarJump(to)...), nil
+	}
+	return nil, fmt.Errorf("%w: %d bytes for a jump", errRecord, size)
 }
 
 // encode sets the record's JSON and returns it behind its head.
@@ -205,7 +218,7 @@ func (r *record) check() error {
 	}
 	texts := []string{r.ID, r.Image.Name, r.Image.BuildID}
 	for _, s := range r.Sites {
-		if len(s.Pristine) == 0 || len(s.Pristine) > maxJump || s.New >= r.Size || s.NewSize > r.Size-s.New {
+		if len(s.Pristine) == 0 || len(s.Pristine) > maxJump || len(s.Pad) >= len(s.Pristine) || s.New >= r.Size || s.NewSize > r.Size-s.New {
 			return fmt.Errorf("site %q", s.Name)
 		}
 		texts = append(texts, s.Name)

@@ -61,7 +61,7 @@ func TestRecord(t *testing.T) {
 	if none, err := readRecords(mapped("/memfd:other"), mem); err != nil || len(none) != 0 {
 		t.Errorf("%v, %v", none, err)
 	}
-	jump, err := want.jump(amd64.Arch, recordSite{At: format.Hex(recordAt - 0x1000), New: 0x1010})
+	jump, err := want.jump(amd64.Arch, recordSite{At: format.Hex(recordAt - 0x1000), Pristine: make([]byte, 5), New: 0x1010})
 	if err != nil || jump[0] != 0xe9 || binary.LittleEndian.Uint32(jump[1:]) != 0x2010-5 {
 		t.Errorf("% x, %v", jump, err)
 	}

@@ -135,22 +135,26 @@ func (o *operation) handOver(drop, revive []*record, except map[arch.Addr]bool) 
 
 func (o *operation) handOverSite(s recordSite, holds func(*record) bool) (e edit, err error) {
 	at := arch.Addr(s.At)
-	e = edit{name: s.Name, at: at, new: s.Pristine, old: make([]byte, len(s.Pristine))}
+	image := pristine(o.p.records, at)
+	e = edit{name: s.Name, at: at, new: image, old: make([]byte, len(image))}
 	if heir, site := owner(o.p.records, at, holds); heir != nil {
-		if e.new, err = heir.jump(o.p.arch, site); err != nil {
+		if e.new, err = heir.content(o.p.arch, site, image); err != nil {
 			return e, err
 		}
 	}
 	if err := o.p.mem.Read(at, e.old); err != nil {
 		return e, err
 	}
-	if bytes.Equal(e.old, e.new) || bytes.Equal(e.old, s.Pristine) {
+	if bytes.Equal(e.old, e.new) || bytes.Equal(e.old, image) {
 		return e, nil
 	}
 	// Only bytes that are ours are replaced.
 	for _, r := range o.p.records {
 		for _, rs := range r.Sites {
-			if jump, err := r.jump(o.p.arch, rs); err == nil && arch.Addr(rs.At) == at && bytes.Equal(e.old, jump) {
+			if arch.Addr(rs.At) != at {
+				continue
+			}
+			if jump, err := r.content(o.p.arch, rs, image); err == nil && bytes.Equal(e.old, jump) {
 				return e, nil
 			}
 		}

@@ -93,12 +93,16 @@ func (b *borrowed) mapPart(part *part, id string, mapped *[]region) (err error) 
 		return err
 	}
 	l := part.layout
+	code := uint64(unix.PROT_READ | unix.PROT_EXEC)
+	if part.guarded {
+		code |= sys.ProtGuarded
+	}
 	for _, m := range []struct {
 		link.Region
 		prot uint64
 	}{
 		{l.Data, unix.PROT_READ},
-		{l.Code, unix.PROT_READ | unix.PROT_EXEC},
+		{l.Code, code},
 		{l.Vars, unix.PROT_READ | unix.PROT_WRITE},
 	} {
 		if m.Size == 0 {

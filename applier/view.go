@@ -26,7 +26,10 @@ type view struct {
 	maps    proc.Maps
 	modules []*module.Module
 	records []*record
-	stack   uint64 // bytes that the main stack may grow to
+	stack   uint64     // bytes that the main stack may grow to
+	guards  *proc.Maps // guarded code, once somebody has asked
+	masks   []byte     // of pointer authentication; nil: there is none
+	masked  bool       // masks are known
 }
 
 // process is a running process that was opened.
@@ -97,7 +100,7 @@ func (p *process) look() error {
 	if len(maps) == 0 {
 		return fmt.Errorf("pid %d has no memory: %w", p.id.PID, proc.ErrNoProcess)
 	}
-	p.maps = maps
+	p.maps, p.guards = maps, nil
 	p.modules = module.Load(maps, p.mem)
 	if phdr, ok := proc.ProgramHeaders(p.live); ok {
 		module.MarkProgram(p.modules, arch.Addr(phdr))

@@ -35,6 +35,9 @@ type Regs struct {
 	// Strip gives back a return address as it was before it was signed. masks is
 	// that register set, or nil. It is nil where MaskRegset is 0.
 	Strip func(addr Addr, masks []byte) Addr
+	// ShadowRegset is the note type of a register set whose first 8 bytes are odd
+	// where the thread has a shadow stack (NT_ARM_GCS); 0 where none tells.
+	ShadowRegset int
 }
 
 // Syscall is how a thread that is borrowed makes a system call.
@@ -61,14 +64,33 @@ type Syscall struct {
 	// already taken a thread that was in a system call back to its instruction,
 	// with its arguments, so that it looks like one that is about to make it.
 	Rewound bool
+	// Stolen are the offsets of registers that are the kernel's own in the stops at
+	// the entry and exit of a system call: what is read there is not the thread's,
+	// and what is written is lost.
+	Stolen []int
+	// Interrupted tells, where Rewound, of a thread that is stopped at the exit of
+	// a system call whether it was cut short and the kernel is about to restart
+	// it, or to make it fail with EINTR.
+	Interrupted func(regs []byte) bool
 	// Instruction is the instruction that makes a system call.
 	Instruction []byte
 	// Restart rewrites the registers of a thread that was stopped in a system
 	// call so that it makes the call again, whatever runs in between. It changes
-	// nothing for a thread that was in none.
+	// nothing for a thread that was in none. Where Rewound, it is for a thread
+	// whose call was cut short, and regs are as the kernel has rewound them.
 	Restart func(regs []byte)
 
 	MemfdCreate, Mmap, Munmap, Close, Getpid uint64 // system-call numbers
+
+	// Top is the end of the addresses that mmap hands out unless it is asked for
+	// more: where the kernel's user address space is smaller, it ends above the
+	// stack.
+	Top Addr
+	// ProtGuarded makes mmap guard code (PROT_BTI): an indirect branch into it has
+	// to go where Lands. GuardedFlag is how VmFlags of proc_pid_smaps(5) calls
+	// it. They are 0 and "" where nothing is guarded.
+	ProtGuarded uint64
+	GuardedFlag string
 }
 
 // SigFrame builds what a thread needs to restore itself without us: the signal
@@ -113,8 +135,14 @@ var ErrUnfit = errors.New("its state does not fit in a signal frame")
 // Mangling is how the C library hides the stack pointer and the program counter
 // in a jmp_buf (glibc's PTR_MANGLE).
 type Mangling struct {
-	// Guard is the offset of the 8-byte secret from the thread pointer.
-	Guard int
+	// Guard is the offset of the 8-byte secret from the thread pointer, or, where
+	// there is a Symbol, unused: then the secret is that variable of the dynamic
+	// linker.
+	Guard  int
+	Symbol string
+	// PC is where the program counter is in a jmp_buf, in bytes from the stack
+	// pointer.
+	PC int
 	// Reveal gives back what was mangled with the secret.
 	Reveal func(word, guard uint64) uint64
 }

@@ -35,6 +35,8 @@ type Value struct {
 type Image struct {
 	Base  arch.Addr
 	Bytes []byte // Layout.Size of them; the header is still zero
+	// Indirect are the addresses outside the payload that its stubs jump to.
+	Indirect []arch.Addr
 }
 
 var errNoAddress = errors.New("its address is not known in this process")
@@ -42,7 +44,7 @@ var errNoAddress = errors.New("its address is not known in this process")
 // Link relocates the payload for a base address. imports has a Value for each
 // undefined symbol, by its index. Errors name section, offset, type and symbol.
 func (l *Layout) Link(base arch.Addr, imports map[int]Value) (*Image, error) {
-	k := &linking{Layout: l, base: base, imports: imports, out: make([]byte, l.Size)}
+	k := &linking{Layout: l, base: base, imports: imports, out: make([]byte, l.Size), indirect: map[arch.Addr]bool{}}
 	for i, s := range l.file.Sections {
 		if l.section[i] >= 0 {
 			copy(k.out[l.section[i]:], s.Data)
@@ -65,7 +67,7 @@ func (l *Layout) Link(base arch.Addr, imports map[int]Value) (*Image, error) {
 			}
 		}
 	}
-	return &Image{base, k.out}, nil
+	return &Image{base, k.out, slices.Sorted(maps.Keys(k.indirect))}, nil
 }
 
 type linking struct {
@@ -73,9 +75,14 @@ type linking struct {
 	base    arch.Addr
 	imports map[int]Value
 	out     []byte
+	// indirect are the targets of the stubs that are in use.
+	indirect map[arch.Addr]bool
 }
 
 func (k *linking) at(offset uint64) arch.Addr { return k.base + arch.Addr(offset) }
+
+// offsetTable is the base of the payload's own slots, which code may name.
+const offsetTable = "_GLOBAL_OFFSET_TABLE_"
 
 func (k *linking) value(symbol int) (Value, error) {
 	if symbol == payload.NoSymbol {
@@ -83,6 +90,9 @@ func (k *linking) value(symbol int) (Value, error) {
 	}
 	s := k.file.Symbols[symbol]
 	if s.Section == payload.Undefined {
+		if s.Name == offsetTable {
+			return Value{Addr: k.at(k.gotBase), HasAddr: true}, nil
+		}
 		v, ok := k.imports[symbol]
 		if !ok {
 			return Value{}, errors.New("not resolved")
@@ -224,6 +234,9 @@ func (k *linking) call(how arch.Howto, symbol int, v Value, place []byte, o arch
 		return direct
 	case o.A != k.arch.CallAddend:
 		return errMidStub
+	}
+	if v.HasAddr {
+		k.indirect[v.Addr] = true
 	}
 	o.S = k.at(s.code)
 	return how.Apply(place, o)

@@ -5,6 +5,7 @@ package proc
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -102,4 +103,30 @@ func (ms Maps) Find(addr arch.Addr) (Mapping, bool) {
 		}
 	}
 	return Mapping{}, false
+}
+
+// Flagged are the mappings that have a flag in VmFlags (proc_pid_smaps(5)), such
+// as "bt". It takes longer than ReadMaps.
+func Flagged(pid int, flag string) (Maps, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps", pid))
+	if err != nil {
+		return nil, fmt.Errorf("pid %d: %w", pid, noProcess(err))
+	}
+	return parseFlagged(string(data), flag), nil
+}
+
+func parseFlagged(data, flag string) Maps {
+	var maps Maps
+	var last Mapping
+	for line := range strings.Lines(data) {
+		line = strings.TrimSuffix(line, "\n")
+		if flags, ok := strings.CutPrefix(line, "VmFlags:"); ok {
+			if slices.Contains(strings.Fields(flags), flag) {
+				maps = append(maps, last)
+			}
+		} else if m, ok := parseMapping(line); ok {
+			last = m
+		}
+	}
+	return maps
 }

@@ -88,11 +88,14 @@ var syscall = arch.Syscall{
 	Munmap:      11,
 	Close:       3,
 	Getpid:      39,
+
+	Top: 1 << 47,
 }
 
 // mangling is that of glibc (sysdeps/unix/sysv/linux/x86_64/pointer_guard.h).
 var mangling = &arch.Mangling{
 	Guard:  0x30,
+	PC:     8,
 	Reveal: func(word, guard uint64) uint64 { return bits.RotateLeft64(word, -17) ^ guard },
 }
 

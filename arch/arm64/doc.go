@@ -115,6 +115,7 @@ var Arch = &arch.Arch{
 	Regs:          regs,
 	Syscall:       syscall,
 	SigFrame:      sigFrame,
+	Mangling:      mangling,
 
 	Dynamic: arch.Dynamic{
 		Relative:  uint32(elf.R_AARCH64_RELATIVE),

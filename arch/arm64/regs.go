@@ -49,6 +49,7 @@ var regs = arch.Regs{
 	MaskRegset:    0x406, // NT_ARM_PAC_MASK
 	MaskSize:      16,
 	Strip:         strip,
+	ShadowRegset:  0x410, // NT_ARM_GCS
 }
 
 // strip follows struct user_pac_mask: a mask for pointers to data, then one for
@@ -80,12 +81,60 @@ var syscall = arch.Syscall{
 	Never:        -1,
 	NumberRegset: 0x404, // NT_ARM_SYSTEM_CALL
 	Rewound:      true,
+	Stolen:       []int{regX(7)},
 	Instruction:  words(svc),
-	Restart:      func([]byte) {}, // the kernel has done it
+	Interrupted:  interrupted,
+	Restart:      restart,
 
 	MemfdCreate: 279,
 	Mmap:        222,
 	Munmap:      215,
 	Close:       57,
 	Getpid:      172,
+
+	Top:         1 << 48, // mmap's window, also where addresses have 52 bits
+	ProtGuarded: 0x10,    // PROT_BTI
+	GuardedFlag: "bt",
+}
+
+// Results of a system call that was interrupted (linux/include/linux/errno.h).
+const (
+	restartSys    = -512
+	restartNoIntr = -513
+	restartNoHand = -514
+	restartBlock  = -516
+	resultEINTR   = ^uint64(3) // -EINTR
+
+	sysPpoll      = 73
+	sysSigsuspend = 133
+)
+
+func interrupted(set []byte) bool {
+	switch int64(binary.LittleEndian.Uint64(set[regX(0):])) {
+	case restartSys, restartNoIntr, restartNoHand, restartBlock:
+		return true
+	}
+	return false
+}
+
+// restart: the kernel has done it. A wait for a signal is the exception: one that
+// arrived meanwhile would be handled before the call is made again, and the call
+// would then wait for another; it returns EINTR. What other CPUs call pause is a
+// ppoll of nothing, for ever.
+func restart(set []byte) {
+	le := binary.LittleEndian
+	reg := func(n int) uint64 { return le.Uint64(set[regX(n):]) }
+	nr := reg(8)
+	if nr == sysSigsuspend || nr == sysPpoll && reg(1) == 0 && reg(2) == 0 {
+		le.PutUint64(set[regX(0):], resultEINTR)
+		le.PutUint64(set[regPC:], le.Uint64(set[regPC:])+wordSize)
+	}
+}
+
+// mangling is that of glibc (sysdeps/unix/sysv/linux/aarch64/pointer_guard.h and
+// sysdeps/aarch64/jmpbuf-offsets.h).
+var mangling = &arch.Mangling{
+	Symbol: "__pointer_chk_guard",
+	PC:     88 - 104,
+	Reveal: func(word, guard uint64) uint64 { return word ^ guard },
 }
