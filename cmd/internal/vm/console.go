@@ -13,8 +13,8 @@ import (
 
 // The console is all that leads out of a machine, and the kernel writes to it as
 // well. So init says where the program's output begins and ends, in lines that
-// carry a word of this boot alone, and at the end, with the exit status, how much
-// it was and its digest. What has been lost on the way or mixed with something
+// carry a word of this boot alone, and at the end the exit status, how much it was
+// and the digest of both. What has been lost on the way or mixed with something
 // else is found out.
 
 // JobFile is where init finds its Job, as JSON.
@@ -56,8 +56,14 @@ func (s *Sender) Write(p []byte) (int, error) {
 
 // End says how the program has ended.
 func (s *Sender) End(status int) error {
-	_, err := fmt.Fprintf(s.out, "\n%s end status=%d bytes=%d sha256=%x\n", s.word, status, s.n, s.sum.Sum(nil))
+	_, err := fmt.Fprintf(s.out, "\n%s end status=%d bytes=%d sha256=%s\n", s.word, status, s.n, digest(s.sum, status))
 	return err
+}
+
+// digest ends the sum of the output with the status.
+func digest(output hash.Hash, status int) string {
+	fmt.Fprintf(output, "status=%d", status)
+	return fmt.Sprintf("%x", output.Sum(nil))
 }
 
 // Receiver is the host's end: an io.Writer for all that comes over the console.
@@ -148,7 +154,7 @@ func (r *Receiver) Status() (int, error) {
 		return 0, fmt.Errorf("%w: the program was never started", ErrConsole)
 	case !r.ended:
 		return 0, fmt.Errorf("%w: the machine ended before the program did", ErrConsole)
-	case r.n != r.bytes || fmt.Sprintf("%x", r.sum.Sum(nil)) != r.digest:
+	case r.n != r.bytes || digest(r.sum, r.status) != r.digest:
 		return 0, fmt.Errorf("%w: the program wrote %d bytes, %d came, or others", ErrConsole, r.bytes, r.n)
 	}
 	return r.status, nil
