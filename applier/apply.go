@@ -110,7 +110,7 @@ func (o *operation) applyOnce(b *format.Bundle) (Stage, error) {
 		if errors.As(err, &undo) {
 			return StageCommit, err
 		}
-		if uerr := unstage(o.p, gadgets, staged(pl), nil, o.Step); uerr != nil && o.p.id.Alive() {
+		if uerr := o.unstage(gadgets, staged(pl), nil); uerr != nil && o.p.id.Alive() {
 			err = &undoError{err, uerr}
 		}
 		return StageQuiesce, err
@@ -124,19 +124,40 @@ func (o *operation) applyOnce(b *format.Bundle) (Stage, error) {
 
 // stage maps a plan's parts, as soon as a thread can be borrowed for it.
 func (o *operation) stage(g gadgets, pl *plan) error {
-	wait := time.Millisecond
-	for {
+	return o.insist(o.deadline, o.rest, func() error {
 		held, err := stage(o.p, g, pl, o.Step)
 		o.result.Held, o.result.HeldUS = held, float64(held.Nanoseconds())/1e3
 		o.touched = o.touched || !errors.Is(err, ErrBusy)
-		if !errors.Is(err, ErrBusy) || time.Now().Add(wait).After(o.deadline) {
+		return err
+	})
+}
+
+// cleanTimeout is how long to try to free what was mapped, when the time for the
+// operation itself is up.
+const cleanTimeout = 5 * time.Second
+
+// unstage unmaps memory of ours, and closes files, as soon as a thread can be
+// borrowed for it.
+func (o *operation) unstage(g gadgets, regions []region, files []uint64) error {
+	until := time.Now().Add(cleanTimeout)
+	if o.deadline.After(until) {
+		until = o.deadline
+	}
+	rest := func(d time.Duration) error { time.Sleep(d); return nil } // whatever is canceled
+	return o.insist(until, rest, func() error { return unstage(o.p, g, regions, files, o.Step) })
+}
+
+// insist repeats what needs a thread to be borrowed until one could be.
+func (o *operation) insist(until time.Time, rest func(time.Duration) error, f func() error) error {
+	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
+		err := f()
+		if !errors.Is(err, ErrBusy) || time.Now().Add(wait).After(until) {
 			return err
 		}
 		o.Log.Debug("no thread can be borrowed, trying again", "pid", o.p.id.PID, "reason", err)
-		if err := o.rest(wait); err != nil {
+		if err := rest(wait); err != nil {
 			return err
 		}
-		wait = min(2*wait, 100*time.Millisecond)
 	}
 }
 

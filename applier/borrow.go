@@ -406,5 +406,8 @@ func (b *borrowed) restore() error {
 	if err := b.Resume(); err != nil {
 		return err
 	}
-	return b.stopper.await([]*thread{b.thread}, time.Now().Add(heldTimeout))
+	if err := b.stopper.await([]*thread{b.thread}, time.Now().Add(heldTimeout)); err != nil {
+		return fmt.Errorf("give back thread %d: %v", b.TID, err) // not ErrBusy: it made its calls
+	}
+	return nil
 }

@@ -81,7 +81,7 @@ func (o *operation) purge() error {
 	for _, r := range free {
 		o.result.Images = append(o.result.Images, target(r))
 	}
-	if err := unstage(o.p, g, o.p.ours(free), nil, o.Step); err != nil {
+	if err := o.unstage(g, o.p.ours(free), nil); err != nil {
 		return err
 	}
 	o.touched = true

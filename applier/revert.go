@@ -185,7 +185,7 @@ func (o *operation) recover() error {
 	if err != nil {
 		return err
 	}
-	if err := unstage(o.p, g, o.p.ours(i.staged), i.files, o.Step); err != nil {
+	if err := o.unstage(g, o.p.ours(i.staged), i.files); err != nil {
 		return fmt.Errorf("free the memory of an interrupted change: %w", err)
 	}
 	return o.p.look()
