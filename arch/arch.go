@@ -65,6 +65,18 @@ type Arch struct {
 	// code[insnOff:], counts from: S + A + PCAdjust is what a PC-relative
 	// relocation refers to. It is 0 for a field that is not PC-relative.
 	PCAdjust func(code []byte, insnOff, relocOff int) (int64, error)
+	// Effect tells what the instruction at the start of code does to registers. ok
+	// is false where that is not known, so that nothing is known behind it. It may
+	// be nil.
+	Effect func(code []byte) (e Effect, ok bool)
+	// Bound tells what a conditional branch at the start of code says of the
+	// comparison before it; ok is false where that is no upper limit. It is nil
+	// where Effect is.
+	Bound func(code []byte) (b Bound, ok bool)
+	// CalleeSaved says whether a register of an Effect survives a call. StackBases
+	// are the registers that point to the function's own stack frame.
+	CalleeSaved func(reg int) bool
+	StackBases  []int
 	// Relax recognises what a linker made of the instructions round a relocation
 	// of type typ at off, given the object's bytes and the image's at the same
 	// place. ok is false where there is no known rewrite: then the field has to

@@ -23,6 +23,7 @@ func TestBorders(t *testing.T) {
 	tests := []struct {
 		name, text string
 		refused    string // what the refusal names; "" if there is none
+		cc         string // "" for gcc
 	}{
 		{name: "both in the image", text: `
 static int values[8] = { 1 }, tail[4] = { 3 };
@@ -31,36 +32,38 @@ int main(int c, char **v) { tail[c & 3]++; values[c & 7]++; return sum(c); }`},
 		{name: "both new", text: `
 #ifdef FIXED
 static char before = 2, fresh[7] = { 1 }, other[9] = { 3 };
-int sum(int a) { char *end; __asm__("lea fresh+7(%%rip), %0" : "=r"(end));
-	for (char *p = fresh; p != end; p++) a += (*p)++; return a + other[a & 7]++; }
+char *last;
+int sum(int a) { __asm__("lea fresh+7(%%rip), %0" : "=r"(last)); fresh[a & 3]++; return a + other[a & 7]++; }
 #else
 int sum(int a) { return a; }
 #endif
 int main(int c, char **v) { return sum(c); }`},
 		{name: "both in the image and apart there", refused: "tail", text: `
+int *last;
 static int values[8] = { 1 };
 #ifndef FIXED
 static int between[8] = { 7 };
 #endif
 static int tail[4] = { 3 };
-int sum(int a) { for (int *p = values; p != values + 8; p++) a += *p + ADD; return a + tail[a & 3]++; }
+int sum(int a) { last = values + 8; return a + tail[a & 3]++ + ADD; }
 int main(int c, char **v) { tail[c & 3]++; values[c & 7]++;
 #ifndef FIXED
 	between[c & 3]++;
 #endif
 	return sum(c); }`},
 		{name: "one of them new", refused: "fresh", text: `
+int *last;
 static int values[8] = { 1 };
 #ifdef FIXED
 static int fresh[8] = { 3 };
 #endif
 static int tail[8] = { 5 };
-int sum(int a) { for (int *p = values; p != values + 8; p++) a += (*p)++;
+int sum(int a) { last = values + 8;
 #ifdef FIXED
 	a += fresh[a & 7]++;
 #endif
 	return a; }
-int main(int c, char **v) { return sum(c) + tail[c & 7]++; }`},
+int main(int c, char **v) { return sum(c) + tail[c & 7]++ + values[c & 7]++; }`},
 		{name: "read and written there", text: `
 static int values[8] = { 1 };
 #ifdef FIXED
@@ -89,7 +92,19 @@ int main(int c, char **v) {
 	use(&fresh);
 #endif
 	return sum(c); }`},
-		{name: "its address is taken once", text: `
+		{name: "its address is taken once, and unused ones are kept", refused: "fresh", text: `
+static int values[4] = { 1 };
+#ifdef FIXED
+static int fresh = 3;
+#endif
+extern void use(int *);
+int sum(int a) { use(values);
+#ifdef FIXED
+	use(&fresh);
+#endif
+	return a; }
+int main(int c, char **v) { return sum(c); }`},
+		{name: "its address is taken once, and unused ones are dropped", cc: "clang", text: `
 static int values[4] = { 1 };
 #ifdef FIXED
 static int fresh = 3;
@@ -156,6 +171,10 @@ int main(int c, char **v) { use(values); use(&other); return sum(c); }`},
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			l := plainLab(t)
+			if test.cc != "" {
+				l = newLab(t, "-O2", "-fPIE", "-fno-function-sections", "-fno-data-sections", "-fno-inline")
+				l.cc = test.cc
+			}
 			extern := l.compile("extern", "int shown; void use(int *p) { shown += *p; } void step(int a) { shown += a; } void stop(int a) { shown -= a; }")
 			text := "#ifdef FIXED\n#define ADD 1\n#else\n#define ADD 0\n#endif\n" + test.text
 			opts := l.twice(text, extern)
@@ -196,12 +215,12 @@ func TestBorderLiteral(t *testing.T) {
 	_, files := l.diffed(l.twice(`
 static const int CSWTCH_like[104] __asm__("CSWTCH.1") = { 1, 2, 3 };
 static const int named[8] = { 4, 5, 6 };
+const int *last;
 int shown;
 void use(const int *p) { shown += *p; }
 int sum(int a) {
-	const int *end;
-	__asm__("lea CSWTCH.1+416(%%rip), %0" : "=r"(end));
-	for (const int *p = CSWTCH_like; p != end; p++) a = a * 3 + *p;
+	__asm__("lea CSWTCH.1+416(%%rip), %0" : "=r"(last));
+	a = a * 3 + CSWTCH_like[a & 63];
 #ifdef FIXED
 	use(named + 1);
 #endif

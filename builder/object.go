@@ -72,6 +72,12 @@ type object struct {
 	byName   map[string][]*atom
 
 	compilers []string // as .comment names them
+
+	scalars map[*atom]bool // see atom.scalar
+
+	raw    []byte // the file
+	madeBy string // see producer, once looked is set
+	looked bool
 }
 
 // maxObject bounds an object's file, and so what is made of it.
@@ -98,7 +104,7 @@ func readObject(name string, data []byte) (o *object, err error) {
 	if err != nil {
 		return nil, err
 	}
-	o = &object{name: name, arch: a, byName: map[string][]*atom{}}
+	o = &object{name: name, arch: a, byName: map[string][]*atom{}, raw: data}
 	if o.compilers, err = commentOf(f); err != nil {
 		return nil, err
 	}

@@ -30,20 +30,19 @@ const (
 func (r *ref) doubtful() bool {
 	t := r.target
 	return t != nil && r.sym != nil && r.sym.label() && !r.access &&
-		t.kind < kindStartup && t.kind != kindCode && t.section.pieces == nil && len(t.section.atoms) > 1
+		t.kind < kindStartup && t.kind != kindCode && !t.section.merged() && len(t.section.atoms) > 1
 }
 
-// others returns what a reference may mean instead of its target, by offset. If
-// it is the only one to the start of its target, then that is meant: compilers
-// drop a static variable that nothing refers to. The exception is a function that
-// goes through the array before it.
+// others returns what a reference may mean instead of its target, by offset.
 func (r *ref) others(from *atom) (out []*atom) {
 	if !r.doubtful() || from.kind == kindFDE || from.kind == kindCIE {
 		return nil
 	}
 	t := r.target
+	if r.landing == 0 && t.referred == 1 && !t.global() && !r.based(from) && (t.kind == kindLiteral || t.object.dropsUnused()) {
+		return nil // it is there because something refers to it, and nothing else does
+	}
 	at := int64(t.off) + r.landing
-	only := r.landing == 0 && t.referred == 1 && !t.global() && !r.based(from)
 	i := t.section.position(t)
 	if r.anchor(from) {
 		if r.ofAccess(from) {
@@ -53,13 +52,13 @@ func (r *ref) others(from *atom) (out []*atom) {
 	}
 	for j := i - 1; j >= 0 && r.landing == 0; j-- {
 		if prev := t.section.atoms[j]; prev.size > 0 {
-			if prev.off+prev.size == t.off && !isTable(prev) && mayEnd(from, prev, only) {
+			if prev.off+prev.size == t.off && !isTable(prev) && !prev.scalar() {
 				out = append(out, prev)
 			}
 			break
 		}
 	}
-	if from.kind != kindCode || only { // a pointer in data is to an element, or behind the last
+	if from.kind != kindCode { // a pointer in data is to an element, or behind the last
 		return out
 	}
 	behind := slices.DeleteFunc(slices.Clone(t.section.atoms[i+1:]), func(a *atom) bool { return a.size == 0 || isTable(a) })
@@ -69,6 +68,9 @@ func (r *ref) others(from *atom) (out []*atom) {
 			break
 		}
 		orphan := next.referred == 0 && !next.global()
+		if next.scalar() {
+			continue // nobody adds an index to its address
+		}
 		if r.based(from) || orphan || j == 0 && distance <= elementReach && next.size > uint64(distance) {
 			out = append(out, next)
 		}
@@ -76,18 +78,63 @@ func (r *ref) others(from *atom) (out []*atom) {
 	return out
 }
 
-// mayEnd says whether a function may take the address of the end of a: not of
-// what has the size of a scalar, whose address it does not even take, nor of a
-// byte. only is what others says of an only reference.
-func mayEnd(from, a *atom, only bool) bool {
-	const scalar = 8
-	switch {
-	case a.size == 1:
-		return false
-	case a.size <= scalar:
-		return !only && slices.ContainsFunc(from.refs, func(r ref) bool { return r.target == a && !r.access })
+// scalar says whether a variable is no array: it has the size of a number, some
+// instruction reads or writes all of it, and none does anything else with it. Its
+// end is not taken, nor is an index added to its address.
+func (a *atom) scalar() bool {
+	if a.size == 1 {
+		return true
 	}
-	return !only || a.size > elementReach && refersTo(from, a)
+	const most = 8
+	if a.size > most || a.size&(a.size-1) != 0 || a.global() {
+		return false
+	}
+	if known, ok := a.object.scalars[a]; ok {
+		return known
+	}
+	if a.object.scalars == nil {
+		a.object.scalars = map[*atom]bool{}
+	}
+	a.object.scalars[a] = a.accessedWhole()
+	return a.object.scalars[a]
+}
+
+// accessedWhole says whether all references to a variable are by instructions that
+// read or write all of it.
+func (a *atom) accessedWhole() bool {
+	accessed := false
+	for _, from := range a.object.atoms {
+		insns := insnCursor{arch: a.object.arch, code: from.data}
+		for i := range from.refs {
+			r := &from.refs[i]
+			if r.target != a {
+				continue
+			}
+			if from.kind != kindCode || r.landing != 0 || !insns.seek(r.off) || r.width(from, insns.at) != a.size {
+				return false
+			}
+			accessed = true
+		}
+	}
+	return accessed
+}
+
+// width is how many bytes an instruction reads or writes where its reference
+// leads; 0 where it does not, or that is not known. Where the port does not know
+// it, the size of what is there is taken.
+func (r *ref) width(from *atom, insn int) uint64 {
+	a := from.object.arch
+	if a.Effect == nil && (r.access || r.ofAccess(from)) {
+		return r.target.size
+	}
+	if a.AccessReloc == nil || a.Effect == nil || !a.AccessReloc(r.typ, from.data, insn, int(r.off)) {
+		return 0
+	}
+	e, ok := a.Effect(from.data[insn:])
+	if !ok || !e.Access {
+		return 0
+	}
+	return uint64(e.Size)
 }
 
 // position is the index of an atom in its section.
@@ -137,7 +184,14 @@ func (r *ref) based(from *atom) bool { return !from.object.pcRelative(r.typ) }
 // resolved before may have carried it.
 func (p *patch) settle(from *atom, i int, l *location) {
 	r := &from.refs[i]
-	for _, other := range r.others(from) {
+	others := r.others(from)
+	if len(others) > 0 {
+		if a := l.unit.meaning(from, i); a != nil {
+			r.retarget(a)
+			return
+		}
+	}
+	for _, other := range others {
 		at, here := p.stays(r.target, l)
 		too, there := p.stays(other, l)
 		distance := arch.Addr(other.off - r.target.off)
@@ -241,6 +295,30 @@ func (u *unit) meant(from *atom, i int, other *atom) bool {
 	}
 	before := u.pairs.toOrig[other]
 	return before == nil || before.section != x.target.section || before.off-x.target.off != other.off-y.target.off
+}
+
+// meaning tells what a reference means, where what the code does with it proves
+// that; nil where it does not.
+func (u *unit) meaning(from *atom, i int) *atom {
+	if from.kind != kindCode {
+		return nil
+	}
+	known, followed := u.meanings[from]
+	if !followed {
+		if u.meanings == nil {
+			u.meanings = map[*atom]map[int]*atom{}
+		}
+		known = meanings(from)
+		u.meanings[from] = known
+	}
+	return known[i]
+}
+
+// retarget makes a reference one to another atom of the section, at the same
+// place, and known to mean that.
+func (r *ref) retarget(a *atom) {
+	delta := int64(r.target.off) - int64(a.off)
+	r.target, r.addend, r.landing, r.access = a, r.addend+delta, r.landing+delta, true
 }
 
 func (u *unit) aligned(o, f *atom) alignment {
