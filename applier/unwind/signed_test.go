@@ -75,7 +75,7 @@ func newLinked(t *testing.T) *linked {
 	}
 	plain, signal := cie("zR", 1, 0), cie("zRS", 1, 0)
 	// A leaf that signs, and never stores, its return address.
-	s.fde(plain, code, 16, 0, 0x41, cfaNegateRAState)
+	s.fde(plain, code, 16, 0, 0x41, cfaNegateRAState, 0x42, cfaDefOffset, 16)
 	// A function with a frame of 32 bytes: paciasp; stp x29, x30, [sp, -32]!
 	s.fde(plain, code+16, 16, 0, 0x41, cfaNegateRAStatePC, 0x41, cfaDefOffset, 32, 0x80|x29, 4, 0x80|x30, 3)
 	s.fde(plain, code+32, 16, 0)                   // another leaf
@@ -146,7 +146,7 @@ func TestReturnRegister(t *testing.T) {
 	}
 	fresh := New(arm64.Arch, l.mem, []*Table{l.table})
 	fresh.state.regs[x30] = uint64(code + 28) // of another stack
-	if fresh.Rehearse(code+4, stackAt); len(fresh.rows) != 1 {
+	if fresh.Rehearse(code+12, stackAt); len(fresh.rows) != 1 {
 		t.Errorf("%d rows rehearsed: a register that is not known was followed", len(fresh.rows))
 	}
 }
