@@ -121,7 +121,7 @@ func (o *operation) handOver(drop, revive []*record, except map[arch.Addr]bool) 
 				continue
 			}
 			seen[at] = true
-			e, err := o.handOverSite(s, holds)
+			e, err := handOverSite(o.p.records, o.p.arch, o.p.mem, s, holds)
 			if err != nil {
 				return nil, err
 			}
@@ -131,35 +131,6 @@ func (o *operation) handOver(drop, revive []*record, except map[arch.Addr]bool) 
 		}
 	}
 	return edits, nil
-}
-
-func (o *operation) handOverSite(s recordSite, holds func(*record) bool) (e edit, err error) {
-	at := arch.Addr(s.At)
-	image := pristine(o.p.records, at)
-	e = edit{name: s.Name, at: at, new: image, old: make([]byte, len(image))}
-	if heir, site := owner(o.p.records, at, holds); heir != nil {
-		if e.new, err = heir.content(o.p.arch, site, image); err != nil {
-			return e, err
-		}
-	}
-	if err := o.p.mem.Read(at, e.old); err != nil {
-		return e, err
-	}
-	if bytes.Equal(e.old, e.new) || bytes.Equal(e.old, image) {
-		return e, nil
-	}
-	// Only bytes that are ours are replaced.
-	for _, r := range o.p.records {
-		for _, rs := range r.Sites {
-			if arch.Addr(rs.At) != at {
-				continue
-			}
-			if jump, err := r.content(o.p.arch, rs, image); err == nil && bytes.Equal(e.old, jump) {
-				return e, nil
-			}
-		}
-	}
-	return e, refused("function %s: % x at %#x is neither a patch's jump nor what was there before", s.Name, e.old, uint64(at))
 }
 
 // recover finishes or undoes what a tool that died has left half done: jumps

@@ -5,6 +5,7 @@ package applier
 import (
 	"bytes"
 
+	"github.com/ulpatch/ulpatch/applier/module"
 	"github.com/ulpatch/ulpatch/arch"
 )
 
@@ -73,4 +74,35 @@ func restorePristine(v *view, start arch.Addr, code []byte) {
 			}
 		}
 	}
+}
+
+// handOverSite plans the edit that gives a site to the newest of those that hold
+// theirs, or back to the image.
+func handOverSite(records []*record, a *arch.Arch, mem module.Memory, s recordSite, holds func(*record) bool) (e edit, err error) {
+	at := arch.Addr(s.At)
+	image := pristine(records, at)
+	e = edit{name: s.Name, at: at, new: image, old: make([]byte, len(image))}
+	if heir, site := owner(records, at, holds); heir != nil {
+		if e.new, err = heir.content(a, site, image); err != nil {
+			return e, err
+		}
+	}
+	if err := mem.Read(at, e.old); err != nil {
+		return e, err
+	}
+	if bytes.Equal(e.old, e.new) || bytes.Equal(e.old, image) {
+		return e, nil
+	}
+	// Only bytes that are ours are replaced.
+	for _, r := range records {
+		for _, rs := range r.Sites {
+			if arch.Addr(rs.At) != at {
+				continue
+			}
+			if jump, err := r.content(a, rs, image); err == nil && bytes.Equal(e.old, jump) {
+				return e, nil
+			}
+		}
+	}
+	return e, refused("function %s: % x at %#x is neither a patch's jump nor what was there before", s.Name, e.old, uint64(at))
 }
