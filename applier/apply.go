@@ -97,6 +97,7 @@ func (o *operation) applyOnce(b *format.Bundle) (Stage, error) {
 		o.result.Images = append(o.result.Images, target(part.record))
 	}
 	if o.DryRun {
+		o.list(c)
 		o.result.Status = WouldApply
 		return "", nil
 	}
@@ -105,17 +106,21 @@ func (o *operation) applyOnce(b *format.Bundle) (Stage, error) {
 		return StageStage, err
 	}
 	o.Step("staged")
-	if err := o.commit(c, zones); err != nil {
+	if stage, err := o.switchOver(c, zones); err != nil {
 		var undo *undoError
-		if errors.As(err, &undo) {
-			return StageCommit, err
+		var hook *hookError
+		if errors.As(err, &undo) || errors.As(err, &hook) {
+			return stage, err
 		}
-		if uerr := o.unstage(gadgets, staged(pl), nil); uerr != nil && o.p.id.Alive() {
+		if uerr := o.withdraw(gadgets, pl, c); uerr != nil && o.p.id.Alive() {
 			err = &undoError{err, uerr}
 		}
-		return StageQuiesce, err
+		return stage, err
 	}
 	o.result.Status = Applied
+	if err := o.after(c); err != nil {
+		return StageHooks, fmt.Errorf("the patch is active: %w", err)
+	}
 	if len(o.result.Replaced) > 0 {
 		o.tidy()
 	}
@@ -223,9 +228,6 @@ func (o *operation) sources(b *format.Bundle) (map[string]source, error) {
 			f, err := payload.FromBundle(b, i)
 			if err != nil {
 				return nil, err
-			}
-			if len(f.Table.Hooks) > 0 {
-				return nil, hint.With(refused("%s has hooks, which this version does not call", info.Image.Name), "use a newer ulpatch-apply")
 			}
 			sources[m.BuildID] = source{f, info.Digest}
 		}

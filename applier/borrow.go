@@ -23,7 +23,10 @@ import (
 // gadgets are code of the process that a borrowed thread runs: a system-call
 // instruction with a return behind it, and the code that returns from a signal
 // handler.
-type gadgets struct{ syscall, restorer arch.Addr }
+type gadgets struct {
+	syscall, restorer arch.Addr
+	room              arch.Addr // bytes of stack that further code takes, if it is to run any
+}
 
 const maxCode = 512 << 20
 
@@ -88,6 +91,7 @@ type borrowed struct {
 	saved   []byte    // what was there
 	call    []byte    // registers of a system call
 	seccomp bool      // filters are suspended
+	left    bool      // to a function that has not returned: it comes back by itself
 	stopper *stopper
 	since   time.Time
 	step    func(string)
@@ -252,10 +256,14 @@ func (b *borrowed) prepare() error {
 // or which holds its thread-control block.
 func (b *borrowed) roomBelow(sp arch.Addr) error {
 	stack, ok := b.p.maps.Find(sp - 1)
-	if !ok || !stack.Writable() || stack.Shared() || b.low < stack.Start {
+	own := stack.Path == "[stack]"
+	room := b.g.room
+	if own {
+		room = 0 // it grows
+	}
+	if !ok || !stack.Writable() || stack.Shared() || b.low < stack.Start+room {
 		return fmt.Errorf("thread %d %w: too little stack below %#x", b.TID, errUnfit, uint64(sp))
 	}
-	own := stack.Path == "[stack]"
 	if tp, ok := b.pointer(b.p.arch); ok && stack.Path != "[heap]" && stack.End-stack.Start <= largeStack {
 		own = own || stack.Contains(tp)
 	}
@@ -365,6 +373,9 @@ func (b *borrowed) giveBack() error {
 func (b *borrowed) restore() error {
 	if b.gone {
 		return proc.ErrNoProcess
+	}
+	if b.left {
+		return nil
 	}
 	if !b.Stopped() {
 		return fmt.Errorf("thread %d runs: %w", b.TID, errDeadline)

@@ -38,6 +38,7 @@ const (
 	StageStage    Stage = "stage"
 	StageQuiesce  Stage = "quiesce"
 	StageCommit   Stage = "commit"
+	StageHooks    Stage = "hooks"
 )
 
 // Error is a failed operation on a process.

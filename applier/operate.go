@@ -17,6 +17,8 @@ type Options struct {
 	// Timeout is how long to try; Pause how long the process may be stopped in
 	// each try.
 	Timeout, Pause time.Duration
+	// HookTimeout is how long a hook may take.
+	HookTimeout time.Duration
 	// DryRun plans and changes nothing.
 	DryRun bool
 	// AllowDowngrade lets an older version of a patch take the place of a newer.
@@ -33,6 +35,8 @@ type Options struct {
 const (
 	DefaultTimeout = 10 * time.Second
 	DefaultPause   = 20 * time.Millisecond
+	// DefaultHookTimeout is long for what a hook may do.
+	DefaultHookTimeout = 10 * time.Second
 )
 
 func (o Options) withDefaults() Options {
@@ -41,6 +45,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Pause <= 0 {
 		o.Pause = DefaultPause
+	}
+	if o.HookTimeout <= 0 {
+		o.HookTimeout = DefaultHookTimeout
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -84,6 +91,8 @@ type Result struct {
 	// while the process ran, and SearchUS how long that took.
 	SearchedBytes uint64  `json:"searched_bytes"`
 	SearchUS      float64 `json:"search_us"`
+	// Hooks are the hooks that were called, in their order.
+	Hooks []HookCall `json:"hooks,omitempty"`
 	// Replaced are the patches that gave way to this one.
 	Replaced []string `json:"replaced,omitempty"`
 	// Kept is reverted code that has to stay in memory for now.
@@ -245,8 +254,9 @@ func (o *operation) try(c *commit, check *checker, stacks *suspended) error {
 func (o *operation) fail(pid int, stage Stage, err error) error {
 	state := Untouched
 	var undo *undoError
+	var hook *hookError
 	switch {
-	case errors.As(err, &undo):
+	case errors.As(err, &undo), errors.As(err, &hook):
 		state = Unknown
 	case o != nil && o.touched:
 		state = Restored

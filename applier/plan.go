@@ -228,6 +228,9 @@ func layOut(a *arch.Arch, f *payload.File, rec *record) (*link.Layout, error) {
 				return nil, refused("payload does not define %q", s.NewName)
 			}
 		}
+		if err := rec.layHooks(f, layout); err != nil {
+			return nil, err
+		}
 		head, err := rec.encode()
 		if err != nil {
 			return nil, err

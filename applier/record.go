@@ -26,13 +26,15 @@ import (
 //	12  4  bytes of JSON
 //	16  8  state
 //	24  8  sequence: of two active patches of a function, the higher has it
-//	32  .. JSON of recordBody
+//	32  8  phase: which hooks were called last
+//	40  .. JSON of recordBody
 const (
 	recordMagic    = "ulpatch\x00"
-	recordVersion  = 1
+	recordVersion  = 2
 	recordState    = 16
 	recordSequence = 24
-	recordHead     = 32
+	recordPhase    = 32
+	recordHead     = 40
 	maxRecord      = 4 << 20
 
 	// memfdName is what a memory map calls a patch, before its id.
@@ -81,6 +83,7 @@ type recordBody struct {
 	Code    link.Region  `json:"code"`
 	Unwind  link.Region  `json:"unwind"`
 	Sites   []recordSite `json:"sites"`
+	Hooks   []recordHook `json:"hooks,omitempty"`
 }
 
 // recordSite is a redirected function.
@@ -106,6 +109,7 @@ type record struct {
 	Base     arch.Addr
 	State    RecordState
 	Sequence uint64
+	Phase    uint64
 	Path     string // as the memory map names it
 	json     []byte // recordBody as it is in memory
 }
@@ -149,6 +153,7 @@ func (r *record) bytes() []byte {
 	le.PutUint32(out[12:], uint32(len(r.json)))
 	le.PutUint64(out[recordState:], uint64(r.State))
 	le.PutUint64(out[recordSequence:], r.Sequence)
+	le.PutUint64(out[recordPhase:], r.Phase)
 	return append(out, r.json...)
 }
 
@@ -194,7 +199,7 @@ func readRecord(m proc.Mapping, mem module.Memory) (*record, error) {
 	r := &record{
 		Base: m.Start, Path: m.Path,
 		State: RecordState(le.Uint64(head[recordState:])), Sequence: le.Uint64(head[recordSequence:]),
-		json: data,
+		Phase: le.Uint64(head[recordPhase:]), json: data,
 	}
 	if err := json.Unmarshal(data, &r.recordBody); err != nil {
 		return nil, fmt.Errorf("%w: %w", errRecord, err)
@@ -215,6 +220,9 @@ func (r *record) check() error {
 		if in.Offset > r.Size || in.Size > r.Size-in.Offset {
 			return fmt.Errorf("%d bytes at %#x of %#x", in.Size, in.Offset, r.Size)
 		}
+	}
+	if err := r.checkHooks(); err != nil {
+		return err
 	}
 	texts := []string{r.ID, r.Image.Name, r.Image.BuildID}
 	for _, s := range r.Sites {

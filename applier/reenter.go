@@ -90,12 +90,19 @@ func (b *borrowed) giveArgument() error {
 
 // vectorState reads all that a thread has of vector registers.
 func (t *thread) vectorState(a *arch.Arch) ([]byte, error) {
+	_, set, err := t.vectorSet(a)
+	return set, err
+}
+
+// vectorSet is vectorState with the note type of the set.
+func (t *thread) vectorSet(a *arch.Arch) (note int, set []byte, err error) {
 	if wide := a.SigFrame.WideFPRegset; wide != 0 {
 		if set, err := t.Registers(wide, make([]byte, a.SigFrame.FPSize)); err == nil {
-			return set, nil
+			return wide, set, nil
 		}
 	}
-	return t.Registers(a.SigFrame.FPRegset, make([]byte, a.SigFrame.FPSize))
+	set, err = t.Registers(a.SigFrame.FPRegset, make([]byte, a.SigFrame.FPSize))
+	return a.SigFrame.FPRegset, set, err
 }
 
 // pointer is the thread pointer of a stopped thread.

@@ -4,6 +4,7 @@ package applier
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -40,14 +41,23 @@ func Revert(pid int, id string, opts Options) (*Result, error) {
 		}
 		return nil, o.fail(pid, StageDiscover, err)
 	}
+	slices.SortStableFunc(selected, func(a, b *record) int { return cmp.Compare(b.Sequence, a.Sequence) })
+	c, zones, err := o.rearrangement(selected, nil)
+	if err != nil {
+		return nil, o.fail(pid, StagePlan, err)
+	}
 	if o.DryRun {
+		o.list(c)
 		o.result.Status = WouldRevert
 		return o.result, nil
 	}
-	if err := o.rearrange(selected, nil); err != nil {
-		return nil, o.fail(pid, StageQuiesce, err)
+	if stage, err := o.switchOver(c, zones); err != nil {
+		return nil, o.fail(pid, stage, o.stays(c, err))
 	}
 	o.result.Status = RevertDone
+	if err := o.after(c); err != nil {
+		return nil, o.fail(pid, StageHooks, fmt.Errorf("the patch is taken back: %w", err))
+	}
 	o.tidy()
 	return o.result, nil
 }
@@ -67,7 +77,7 @@ func Recover(pid int, opts Options) (*Result, error) {
 	for _, t := range i.finish {
 		o.result.Images = append(o.result.Images, target(t.record))
 	}
-	for _, r := range slices.Concat(i.drop, i.revive, i.staged) {
+	for _, r := range slices.Concat(i.drop, i.revive, i.staged, i.hooks) {
 		o.result.Images = append(o.result.Images, target(r))
 	}
 	if o.DryRun {
@@ -82,10 +92,17 @@ func Recover(pid int, opts Options) (*Result, error) {
 }
 
 // rearrange takes the patches of drop out, and gives those of revive back what
-// was theirs, in one commit.
+// was theirs, in one commit, without hooks.
 func (o *operation) rearrange(drop, revive []*record) error {
-	c := &commit{}
-	var zones []zone
+	c, zones, err := o.rearrangement(drop, revive)
+	if err != nil {
+		return err
+	}
+	return o.commit(c, zones)
+}
+
+func (o *operation) rearrangement(drop, revive []*record) (c *commit, zones []zone, err error) {
+	c = &commit{}
 	for _, r := range drop {
 		c.transitions = append(c.transitions, transition{r, Reverting, Reverted, r.Sequence})
 		zones = append(zones, r.zone())
@@ -93,11 +110,8 @@ func (o *operation) rearrange(drop, revive []*record) error {
 	for _, r := range revive {
 		c.transitions = append(c.transitions, transition{r, Replacing, Active, r.Sequence})
 	}
-	var err error
-	if c.edits, err = o.handOver(drop, revive, nil); err != nil {
-		return err
-	}
-	return o.commit(c, zones)
+	c.edits, err = o.handOver(drop, revive, nil)
+	return c, zones, err
 }
 
 // zone is all code of a patch.
@@ -159,7 +173,7 @@ func (o *operation) recover() error {
 	if err := o.unstage(g, o.p.ours(i.staged), i.files); err != nil {
 		return fmt.Errorf("free the memory of an interrupted change: %w", err)
 	}
-	return o.p.look()
+	return o.after(nil)
 }
 
 // interruption is what a tool that died has left.
@@ -172,10 +186,12 @@ type interruption struct {
 	drop, revive []*record
 	staged       []*record
 	files        []uint64
+	// hooks are the records of which hooks are due.
+	hooks []*record
 }
 
 func (i *interruption) empty() bool {
-	return len(i.finish)+len(i.drop)+len(i.revive)+len(i.staged)+len(i.files) == 0
+	return len(i.finish)+len(i.drop)+len(i.revive)+len(i.staged)+len(i.files)+len(i.hooks) == 0
 }
 
 func (o *operation) interrupted() *interruption {
@@ -202,9 +218,12 @@ func (o *operation) interrupted() *interruption {
 			i.revive = append(i.revive, r)
 		case r.State == Replacing:
 			i.finish = append(i.finish, transition{r, Replacing, Reverted, r.Sequence})
+		case r.State == Staged && r.Phase != 0: // its hooks may run, or have left something
+			i.drop = append(i.drop, r)
 		case r.State == Staged:
 			i.staged = append(i.staged, r)
 		}
 	}
+	i.hooks = o.p.owed()
 	return i
 }

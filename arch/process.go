@@ -126,6 +126,10 @@ type SigFrame struct {
 	// where it returns to, if that is in a register, and what the interrupted
 	// instruction left that the gadget must not see.
 	Enter func(regs []byte, restorer Addr)
+	// Call prepares registers and vector state for a function that the thread is to
+	// call, beyond what Enter does: what the ABI says of a function's entry, and
+	// what was interrupted need not keep. It is nil where there is nothing to do.
+	Call func(regs, fp []byte)
 }
 
 // ErrUnfit: a thread is in a state that a signal frame cannot bring back.

@@ -144,6 +144,16 @@ func (t *Thread) classify(code, status int) (Stop, error) {
 	return Stop{Kind: SignalStop, Signal: sig}, nil
 }
 
+// Fault tells, of a thread in a SignalStop by a signal that instructions raise,
+// whether one of its own did, and not another thread or process.
+func (t *Thread) Fault() (bool, error) {
+	code, errno := signalCode(t.TID)
+	return code > 0, fail("getsiginfo", t.TID, errno)
+}
+
+// Drop forgets the signal that a thread stopped with: it is not delivered.
+func (t *Thread) Drop() { t.signal = 0 }
+
 // Stopped tells whether the last thing seen of the thread was a stop.
 func (t *Thread) Stopped() bool { return t.stopped }
 

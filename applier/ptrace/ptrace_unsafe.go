@@ -37,6 +37,13 @@ type siginfo struct {
 	_                  [100]byte
 }
 
+// signalCode is the si_code of the signal that a stopped thread is to be given.
+func signalCode(tid int) (int, unix.Errno) {
+	var info siginfo
+	errno := request(unix.PTRACE_GETSIGINFO, tid, 0, uintptr(unsafe.Pointer(&info)))
+	return int(info.code), errno
+}
+
 // pollNoConsume looks for a stop or the end of a thread and leaves the stop in
 // place. It returns si_code and si_status; a code of 0 is: nothing yet.
 func pollNoConsume(tid int) (code, status int, errno unix.Errno) {

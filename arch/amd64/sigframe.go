@@ -70,6 +70,7 @@ var sigFrame = arch.SigFrame{
 	Saved:    savedRegs(),
 	Build:    buildSigFrame,
 	Enter:    func([]byte, arch.Addr) {}, // the frame says where to return to
+	Call:     enterFunction,
 }
 
 // savedRegs counts from struct ucontext: the return address before it is gone.
@@ -79,6 +80,28 @@ func savedRegs() []int {
 		saved[dwarf] = frameContext + 8*slices.Index(contextRegs[:], reg) - (framePretcode + 8)
 	}
 	return saved
+}
+
+// enterFunction clears the direction flag, and takes the x87 and SSE state back to
+// what it is initially, as the kernel does for a signal handler: an interrupted
+// function may be using the x87 stack, which a called one expects to be empty.
+func enterFunction(set, fp []byte) {
+	const (
+		directionFlag = 1 << 10
+		controlWord   = 0x37f
+		mxcsr         = 0x1f80
+		offMXCSR      = 24
+		featuresSSE   = 1<<0 | 1<<1
+	)
+	le := binary.LittleEndian
+	le.PutUint64(set[regEFLAGS:], le.Uint64(set[regEFLAGS:])&^directionFlag)
+	if len(fp) < xstateMin {
+		return
+	}
+	clear(fp[:xstateSW])
+	le.PutUint16(fp, controlWord)
+	le.PutUint32(fp[offMXCSR:], mxcsr)
+	le.PutUint64(fp[xstateHeader:], featuresSSE)
 }
 
 func buildSigFrame(top arch.Addr, set, fp []byte, mask uint64, restorer arch.Addr) ([]byte, arch.Addr, error) {

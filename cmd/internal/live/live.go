@@ -16,6 +16,7 @@ import (
 	"slices"
 
 	"github.com/ulpatch/ulpatch/builder"
+	"github.com/ulpatch/ulpatch/builder/include"
 	"github.com/ulpatch/ulpatch/format"
 	"github.com/ulpatch/ulpatch/format/keys"
 )
@@ -149,6 +150,9 @@ func (f *Fixture) sources(r Recipe) error {
 	}
 	for _, h := range headers {
 		names = append(names, path.Join(CPU(), h.Name()))
+	}
+	if err := os.WriteFile(filepath.Join(f.Dir, include.Name), include.Header, 0o644); err != nil {
+		return err
 	}
 	for _, name := range names {
 		data, err := victims.ReadFile(path.Join("victims", name))
