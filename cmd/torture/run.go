@@ -166,14 +166,6 @@ const steps = 30
 // stride reaches every step, and early ones and late ones in a short run.
 const stride = 7
 
-// longest is the time within which a tool is killed that is killed at random.
-func longest() time.Duration {
-	if live.Emulated() {
-		return 300 * time.Millisecond
-	}
-	return 12 * time.Millisecond
-}
-
 // kill starts the tool and kills it, at one step after another or after a random
 // time.
 func (t *tally) kill(what string, v *live.Victim, f *live.Fixture, random *rand.Rand) error {
@@ -197,7 +189,7 @@ func (t *tally) kill(what string, v *live.Victim, f *live.Fixture, random *rand.
 		return fmt.Errorf("the tool did not start: %w", err)
 	}
 	if step < 0 {
-		time.Sleep(time.Duration(random.Int63n(int64(longest()))))
+		time.Sleep(time.Duration(random.Int63n(int64(live.OperationTime()))))
 		_ = cmd.Process.Kill()
 	}
 	err = cmd.Wait()

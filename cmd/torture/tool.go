@@ -27,12 +27,8 @@ const toolMode = "tool"
 
 func options(step int) applier.Options {
 	n := 0
-	pause := 100 * time.Millisecond
-	if live.Emulated() {
-		pause = time.Second
-	}
 	return applier.Options{
-		Timeout: 60 * time.Second, Pause: pause,
+		Timeout: live.Slow(60 * time.Second), Pause: live.Slow(100 * time.Millisecond),
 		Step: func(string) {
 			if n == step {
 				_ = unix.Kill(unix.Getpid(), unix.SIGKILL)

@@ -22,7 +22,7 @@ func TestCoroutine(t *testing.T) {
 			ask(t, v, "enter", "inside=1 last=0")
 
 			impatient := patient
-			impatient.Timeout = 300 * time.Millisecond
+			impatient.Timeout = Slow(300 * time.Millisecond)
 			_, err := applier.Apply(v.PID, f.Bundle, impatient)
 			if !errors.Is(err, applier.ErrBusy) || !strings.Contains(err.Error(), "a coroutine is in work") {
 				t.Fatalf("while the coroutine is inside: %v", err)

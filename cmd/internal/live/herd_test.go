@@ -43,7 +43,7 @@ func TestNeverLeaves(t *testing.T) {
 	f := build(t, Recipe{Source: "inside"})
 	v := start(t, f)
 	begin := time.Now()
-	_, err := applier.Apply(v.PID, f.Bundle, applier.Options{Timeout: time.Second})
+	_, err := applier.Apply(v.PID, f.Bundle, applier.Options{Timeout: Slow(time.Second)})
 	var aerr *applier.Error
 	if !errors.Is(err, applier.ErrBusy) || !errors.As(err, &aerr) || aerr.State != applier.Restored {
 		t.Fatalf("%v", err)

@@ -58,7 +58,7 @@ func wantVersion(t *testing.T, v *Victim, version int) {
 }
 
 // patience of tests, on machines that do other things too.
-var patient = applier.Options{Timeout: 3 * time.Minute, Pause: 500 * time.Millisecond}
+var patient = applier.Options{Timeout: 3 * time.Minute, Pause: Slow(500 * time.Millisecond)}
 
 func apply(t *testing.T, v *Victim, f *Fixture) *applier.Result {
 	t.Helper()

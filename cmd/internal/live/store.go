@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 )
 
 // Where there is no compiler, in a machine of another CPU, the programs and
@@ -36,6 +37,24 @@ func Scale(n int) int {
 		return max(1, n/5)
 	}
 	return n
+}
+
+// Slow returns d, or more where the CPU is emulated: of how long something may
+// take.
+func Slow(d time.Duration) time.Duration {
+	if Emulated() {
+		return 5 * d
+	}
+	return d
+}
+
+// OperationTime is about how long it takes to apply or revert a patch, for those who
+// disturb it at a random moment.
+func OperationTime() time.Duration {
+	if Emulated() {
+		return 300 * time.Millisecond
+	}
+	return 12 * time.Millisecond
 }
 
 // kept makes files in dir, or takes them from the folder of what was prepared. What

@@ -5,6 +5,7 @@ package live
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -199,7 +200,7 @@ func TestTraced(t *testing.T) {
 	if err := <-traced; err != nil {
 		t.Fatal(err)
 	}
-	_, err := applier.Apply(v.PID, f.Bundle, applier.Options{Timeout: time.Second})
+	_, err := applier.Apply(v.PID, f.Bundle, applier.Options{Timeout: Slow(time.Second)})
 	var aerr *applier.Error
 	if !errors.As(err, &aerr) || aerr.State == applier.Unknown || !strings.Contains(err.Error(), "is tracing the process") {
 		t.Fatalf("%v", err)
@@ -295,7 +296,7 @@ func TestDeadMainThread(t *testing.T) {
 func TestVfork(t *testing.T) {
 	f := build(t, Recipe{Source: "odd"})
 	v := start(t, f, "vfork")
-	_, err := applier.Apply(v.PID, f.Bundle, applier.Options{Timeout: 500 * time.Millisecond})
+	_, err := applier.Apply(v.PID, f.Bundle, applier.Options{Timeout: Slow(500 * time.Millisecond)})
 	if !errors.Is(err, applier.ErrBusy) {
 		t.Fatalf("%v", err)
 	}
@@ -345,10 +346,10 @@ func TestExit(t *testing.T) {
 	for range Scale(10) {
 		v := start(t, f, "hammer=2")
 		go func() {
-			time.Sleep(time.Duration(time.Now().UnixNano()%15) * time.Millisecond)
+			time.Sleep(rand.N(OperationTime()))
 			_ = unix.Kill(v.PID, unix.SIGKILL)
 		}()
-		if _, err := applier.Apply(v.PID, f.Bundle, applier.Options{Timeout: 5 * time.Second}); err != nil {
+		if _, err := applier.Apply(v.PID, f.Bundle, applier.Options{Timeout: Slow(5 * time.Second)}); err != nil {
 			t.Log(err) // it may or may not have been in time
 		}
 		v.Kill()
@@ -383,7 +384,7 @@ func TestExec(t *testing.T) {
 	}()
 	applied := 0
 	for range Scale(12) {
-		_, err := applier.Apply(v.PID, f.Bundle, applier.Options{Timeout: 5 * time.Second})
+		_, err := applier.Apply(v.PID, f.Bundle, applier.Options{Timeout: Slow(5 * time.Second)})
 		var aerr *applier.Error
 		switch {
 		case err == nil:

@@ -61,9 +61,8 @@ func StartCommand(cmd *exec.Cmd) (*Victim, error) {
 	return v, nil
 }
 
-// patience is how long an answer may take on a machine that does other things, or
-// that is emulated.
-const patience = 60 * time.Second
+// patience is how long an answer may take on a machine that does other things.
+var patience = Slow(60 * time.Second)
 
 func (v *Victim) line() (string, error) {
 	select {

@@ -3,7 +3,7 @@
 /* A program in an odd state, by argument:
  *
  *   dead-main  the main thread ends, another one answers
- *   vfork      a thread waits two seconds for a child of vfork
+ *   vfork      a thread waits five seconds for a child of vfork
  *   no-memory  no address space is left, until "limit" is asked
  *
  * On "exec" it executes itself anew.
@@ -63,7 +63,7 @@ static void *wait_for_child(void *arg)
 {
 	pid_t child = vfork();
 	if (child == 0) {
-		struct timespec t = {2, 0};
+		struct timespec t = {5, 0};
 		nanosleep(&t, NULL);
 		_exit(0);
 	}
