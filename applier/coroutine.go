@@ -3,8 +3,10 @@
 package applier
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"strings"
 	"time"
@@ -28,12 +30,16 @@ type suspended struct {
 	zones   []scan.Span // of return addresses into zones
 	code    codeMap
 
-	maps    proc.Maps
-	looks   []scan.Region // what looked like stacks in the last survey
-	guard   uint64        // the C library's secret, once it is known
-	guarded bool
-	hits    []hit // of the last search
-	stale   map[hit]stackContexts
+	maps     proc.Maps
+	looks    []scan.Region // what looked like stacks in the last survey
+	chain    *chain
+	hits     []hit         // of the last search: what may be frames
+	suspects []scan.Region // of the last search: what holds return addresses into zones at all
+	guard    uint64        // the C library's secret, once it is known
+	guarded  bool
+	seed     maphash.Seed
+	idle     map[scan.Region]*idleStack // stacks that were looked into for saved stack pointers
+	checked  map[scan.Region]bool       // whether these are as they were, in this search
 
 	read uint64 // bytes, in the last survey
 	took time.Duration
@@ -42,8 +48,8 @@ type suspended struct {
 // hit is a word that is a return address into a zone.
 type hit struct{ at, word arch.Addr }
 
-// stackContexts are the words that might be saved stack pointers into one stack.
-type stackContexts []arch.Addr
+// above is where the stack goes on once the word was returned to.
+func (h hit) above() arch.Addr { return h.at + 8 }
 
 const (
 	largeStack    = 64 << 20 // bytes; a larger mapping is no stack
@@ -54,12 +60,16 @@ const (
 )
 
 func newSuspended(p *process, c *checker) *suspended {
-	s := &suspended{p: p, c: c, scanner: scan.Open(p.live, p.mem), stale: map[hit]stackContexts{}}
+	s := &suspended{p: p, c: c, scanner: scan.Open(p.live, p.mem), seed: maphash.MakeSeed()}
 	s.scanner.Ignore = p.signature()
 	for ret := range c.returns {
 		s.zones = extend(s.zones, ret)
 	}
 	s.code = readCode(&p.view, p.mem)
+	s.chain = newChain(&s.code, c.unwinder, func(at arch.Addr) bool {
+		m, ok := s.maps.Find(at)
+		return ok && m.Executable()
+	})
 	return s
 }
 
@@ -121,7 +131,36 @@ func (s *suspended) survey() error {
 		s.judge()
 	}
 	s.took = time.Since(start)
+	s.await()
 	return nil
+}
+
+// await waits, while the process runs, until no coroutine seems to be in a zone
+// any more, where the last search found one, but not for long: it may be wrong. It
+// spares the process stops that come to nothing, and catches the moments between
+// the requests of a busy server.
+func (s *suspended) await() {
+	if len(s.hits) == 0 {
+		return
+	}
+	const patience, between = 250 * time.Millisecond, 300 * time.Microsecond
+	for limit := time.Now().Add(patience); time.Now().Before(limit); time.Sleep(between) {
+		inside := false
+		for _, r := range s.suspects {
+			_, err := s.scanner.Words(r, s.zones, func(at, word arch.Addr) bool {
+				h := hit{at, word}
+				inside = s.c.returns[word] && s.chain.possible(word, h.above()) && !s.isStale(h)
+				return !inside
+			})
+			if inside || err != nil {
+				break
+			}
+		}
+		if !inside {
+			return
+		}
+		clear(s.checked)
+	}
 }
 
 const surveyPage = 16 << 10 // bytes
@@ -137,24 +176,32 @@ func addPage(pages []scan.Region, at arch.Addr) []scan.Region {
 
 // search looks for frames in zones, all threads of the process being stopped.
 func (s *suspended) search(threads []*thread) error {
-	s.hits = nil
+	s.hits, s.suspects, s.checked = nil, nil, map[scan.Region]bool{}
 	own := s.ownStacks(threads)
 	for _, r := range s.looks {
 		for _, part := range subtract(r, own) {
+			found := false
 			_, err := s.scanner.Words(part, s.zones, func(at, word arch.Addr) bool {
-				if s.c.returns[word] {
-					s.hits = append(s.hits, hit{at, word})
+				if !s.c.returns[word] {
+					return true
+				}
+				found = true
+				if h := (hit{at, word}); s.chain.possible(word, h.above()) {
+					s.hits = append(s.hits, h)
 				}
 				return true
 			})
 			if err != nil {
 				return fmt.Errorf("%w: %w", errChanged, err)
 			}
+			if found {
+				s.suspects = append(s.suspects, part)
+			}
 		}
 	}
 	s.learnGuard(threads)
 	for _, h := range s.hits {
-		if s.isStale(h) || !s.isFrame(h) {
+		if s.isStale(h) {
 			continue
 		}
 		m, _ := s.maps.Find(h.at)
@@ -165,35 +212,39 @@ func (s *suspended) search(threads []*thread) error {
 	return nil
 }
 
-// isFrame tells whether a hit could be a frame: whether the frame itself would
-// return to code. Words that were copied to other memory with the rest of an old
-// stack do not lie as a frame's would.
-func (s *suspended) isFrame(h hit) bool {
-	const word = 8
-	caller, ok := s.c.unwinder.Caller(h.word, h.at+word)
-	return !ok || caller == 0 || s.code.contains(caller)
-}
-
 // ownStacks is the memory of the stacks that threads are on, which have been
-// walked. A stack that shares its mapping with other things counts as far as
-// frames were found.
+// walked. A thread that is on the stack that it was started with has all of its
+// mapping; on another one, of which the mapping may hold more, only what is between
+// its stack pointer and the outermost frame that was found.
 func (s *suspended) ownStacks(threads []*thread) []scan.Region {
 	var own []scan.Region
+	stackPointer := func(t *thread) arch.Addr {
+		return arch.Addr(binary.LittleEndian.Uint64(t.regs[s.p.arch.Regs.SP:]))
+	}
+	onStack := map[arch.Addr]int{} // threads, by the start of the mapping
+	for _, t := range threads {
+		if m, ok := s.maps.Find(stackPointer(t)); ok && !t.gone {
+			onStack[m.Start]++
+		}
+	}
 	for _, t := range threads {
 		if t.gone {
 			continue
 		}
-		sp := arch.Addr(binary.LittleEndian.Uint64(t.regs[s.p.arch.Regs.SP:]))
+		sp := stackPointer(t)
 		m, ok := s.maps.Find(sp)
-		switch {
-		case !ok:
-		case m.Path == "[heap]" || m.End-m.Start > smallRegion:
-			own = append(own, scan.Region{Start: sp - redZone, End: max(t.top, sp)})
-		default:
+		if !ok {
+			continue
+		}
+		tp, known := t.pointer(s.p.arch)
+		alone := onStack[m.Start] == 1 && m.Path != "[heap]" && m.End-m.Start <= smallRegion
+		if alone && (m.Path == "[stack]" || known && m.Contains(tp)) {
 			own = append(own, scan.Region{Start: m.Start, End: m.End})
+		} else {
+			own = append(own, scan.Region{Start: sp - redZone, End: max(t.top, sp)})
 		}
 	}
-	slices.SortFunc(own, func(a, b scan.Region) int { return int(int64(a.Start - b.Start)) })
+	slices.SortFunc(own, func(a, b scan.Region) int { return cmp.Compare(a.Start, b.Start) })
 	return own
 }
 
@@ -249,127 +300,4 @@ func (s *suspended) guardVariable() bool {
 		}
 	}
 	return plain
-}
-
-// judge finds out, while the process runs, which of the last search's hits are
-// left over from calls that have returned. A stack is gone on with from a stack
-// pointer that was saved somewhere: plainly, beside a program counter or above
-// saved registers, or hidden in a jmp_buf. Where all that lead into the hit's
-// stack lead above the hit, nothing will ever return through it.
-func (s *suspended) judge() {
-	clear(s.stale)
-	contexts := map[scan.Region]stackContexts{}
-	for _, h := range s.hits {
-		m, ok := s.maps.Find(h.at)
-		if !ok || m.End-m.Start > smallRegion || m.Path == "[heap]" {
-			continue // no stack of its own, so that nothing can be told
-		}
-		r := scan.Region{Start: m.Start, End: m.End}
-		if _, ok := contexts[r]; !ok {
-			contexts[r] = s.contextsOf(r)
-		}
-		if found := contexts[r]; len(found) > 0 {
-			s.stale[h] = found
-		}
-	}
-	for h := range s.stale {
-		if !s.isStale(h) {
-			delete(s.stale, h)
-		}
-	}
-}
-
-// contextsOf finds the words that may be saved stack pointers into a stack.
-func (s *suspended) contextsOf(stack scan.Region) stackContexts {
-	var found stackContexts
-	for _, r := range scan.Writable(s.maps, searchable) {
-		_, _ = s.scanner.Each(r, func(at arch.Addr, run []byte) bool {
-			for off := 0; off+8 <= len(run); off += 8 {
-				word := binary.LittleEndian.Uint64(run[off:])
-				if _, ok := s.savedSP(word, stack); ok {
-					found = append(found, at+arch.Addr(off))
-				}
-			}
-			return true
-		})
-	}
-	return found
-}
-
-// savedSP reads a word as a stack pointer into a stack.
-func (s *suspended) savedSP(word uint64, stack scan.Region) (sp arch.Addr, ok bool) {
-	inside := func(a arch.Addr) bool { return stack.Start <= a && a < stack.End }
-	if a := arch.Addr(word); inside(a) {
-		return a, true
-	}
-	if m := s.p.arch.Mangling; m != nil && s.guard != 0 {
-		if a := arch.Addr(m.Reveal(word, s.guard)); inside(a) {
-			return a, true
-		}
-	}
-	return 0, false
-}
-
-// isStale tells whether a hit was judged to be left over, and what that was
-// judged by still holds.
-func (s *suspended) isStale(h hit) bool {
-	contexts, ok := s.stale[h]
-	if !ok {
-		return false
-	}
-	m, ok := s.maps.Find(h.at)
-	if !ok {
-		return false
-	}
-	stack := scan.Region{Start: m.Start, End: m.End}
-	for _, at := range contexts {
-		var buf [8]byte
-		if s.p.mem.Read(at, buf[:]) != nil {
-			continue
-		}
-		sp, ok := s.savedSP(binary.LittleEndian.Uint64(buf[:]), stack)
-		if !ok || sp > h.at {
-			continue
-		}
-		if stack.Start <= at && at < h.at {
-			continue // what lies below the hit on the same stack is as old as it is
-		}
-		if s.leadsToCode(at, sp) {
-			return false
-		}
-	}
-	return true
-}
-
-// leadsToCode tells whether a saved stack pointer has a program counter beside
-// it, or a return address among the saved registers that it points to.
-func (s *suspended) leadsToCode(at, sp arch.Addr) bool {
-	m := s.p.arch.Mangling
-	places := []int{8} // of a ucontext_t
-	if m != nil && m.PC != 8 {
-		places = append(places, m.PC)
-	}
-	for _, place := range places {
-		var beside [8]byte
-		if s.p.mem.Read(at+arch.Addr(place), beside[:]) != nil {
-			continue
-		}
-		word := binary.LittleEndian.Uint64(beside[:])
-		if s.code.contains(s.p.strip(arch.Addr(word))) {
-			return true
-		}
-		if m != nil && s.guard != 0 && s.code.contains(s.p.strip(arch.Addr(m.Reveal(word, s.guard)))) {
-			return true
-		}
-	}
-	saved := make([]byte, savedArea)
-	if s.p.mem.Read(sp, saved) != nil {
-		return true // it cannot be told
-	}
-	for off := 0; off+8 <= len(saved); off += 8 {
-		if s.code.isReturn(s.p.strip(arch.Addr(binary.LittleEndian.Uint64(saved[off:])))) {
-			return true
-		}
-	}
-	return false
 }
