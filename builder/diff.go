@@ -28,7 +28,10 @@ type Options struct {
 	Spec    *Spec        // nil: nothing is allowed, nothing excluded
 	ID      string       // "": the spec's
 	Strict  bool         // warnings are errors
-	Logger  *slog.Logger // nil: nothing is logged
+	// Libraries tells where new imports are looked for. Without it they are not
+	// checked.
+	Libraries LibraryPath
+	Logger    *slog.Logger // nil: nothing is logged
 }
 
 // Result is a patch. Manifest and Payloads are what format.Encode takes.

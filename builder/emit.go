@@ -240,7 +240,7 @@ func (e *emitter) defineImports() {
 	slices.SortFunc(all, func(a, b *imported) int { return cmp.Compare(a.Symbol, b.Symbol) })
 	for _, imp := range all {
 		e.file.Table.Imports = append(e.file.Table.Imports, imp.Import)
-		e.p.report.Imports = append(e.p.report.Imports, ImportReport{imp.Import, imp.unit, imp.how, imp.how == newImport})
+		e.p.report.Imports = append(e.p.report.Imports, ImportReport{imp.Import, imp.unit, imp.how, imp.how == newImport, imp.from})
 	}
 }
 

@@ -53,7 +53,9 @@ func (p *patch) imageImport(at arch.Addr, name string, tls, isFunc bool, how str
 	case isFunc:
 		typ = elf.STT_FUNC
 	}
-	return p.imported(imp, name, typ, "", how)
+	one := p.imported(imp, name, typ, "", how)
+	p.judgeImport(from, one)
+	return one
 }
 
 // isFunc says whether a name is a function's: by the image's symbols, or by its

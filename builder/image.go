@@ -35,7 +35,8 @@ type image struct {
 
 	compilers []string // as .comment names them
 
-	dyn dynamic
+	dyn       dynamic
+	libraries *libraries // once they were needed
 }
 
 type load struct {

@@ -51,7 +51,11 @@ func (d *diff) patchImage(m *image, places []*location) {
 		d.judge(l)
 	}
 	p := newPatch(m, append(places, news...))
+	p.libraryPath = d.opts.Libraries
 	p.build()
+	for _, w := range p.warnings {
+		d.warn("%s", w)
+	}
 	for _, l := range news { // what runs at start matters only if something of the unit is used
 		if slices.ContainsFunc(p.order, func(a *atom) bool { return a.object == l.unit.fixed }) {
 			d.member[l.unit] = append(d.member[l.unit], m.name)

@@ -79,6 +79,7 @@ type ImportReport struct {
 	Unit string `json:"unit,omitempty"` // where it is defined, if in a unit of this patch
 	How  string `json:"how"`            // what its binding rests on
 	New  bool   `json:"new,omitempty"`  // the image itself does not import it
+	From string `json:"from,omitempty"` // the library that defines a new one, if it was found
 }
 
 // Dropped is a changed function that is not in the image.

@@ -31,6 +31,8 @@ func diffCommand() *cli.Command {
 			&cli.StringFlag{Name: "orig", Usage: "`PATH` of what the image was linked from"},
 			&cli.StringFlag{Name: "fixed", Usage: "`PATH` of the same with the fix"},
 			&cli.StringFlag{Name: "spec", Usage: "patch spec `FILE` (TOML)"},
+			&cli.StringFlag{Name: "sysroot", Value: "/", Usage: "root `DIR` of the system that the image runs on: new imports are looked for in its libraries"},
+			&cli.StringSliceFlag{Name: "library-path", Usage: "`DIR` to look for libraries in first; may be repeated"},
 			&cli.StringFlag{Name: "id", Usage: "`NAME` of the patch; overrides the spec's"},
 			keysFlag(),
 			&cli.BoolFlag{Name: "unsigned", Usage: "sign it later, with sign or with digest and attach"},
@@ -94,7 +96,8 @@ func diff(c *cli.Context) error {
 }
 
 func diffOptions(c *cli.Context) (*builder.Options, error) {
-	opts := &builder.Options{ID: c.String("id"), Strict: c.Bool("strict"), Logger: ui.Logger(c.App.ErrWriter, program, c.Bool("verbose"))}
+	opts := &builder.Options{Libraries: builder.LibraryPath{Sysroot: c.String("sysroot"), Dirs: c.StringSlice("library-path")},
+		ID: c.String("id"), Strict: c.Bool("strict"), Logger: ui.Logger(c.App.ErrWriter, program, c.Bool("verbose"))}
 	if path := c.String("spec"); path != "" {
 		data, err := os.ReadFile(path)
 		if err != nil {
@@ -245,7 +248,11 @@ func summariseImports(w io.Writer, imports []builder.ImportReport) {
 	for _, i := range imports {
 		kinds[i.Kind]++
 		if i.New {
-			fmt.Fprintf(w, "  new import %s\n", i.Name)
+			from := ""
+			if i.From != "" {
+				from = " of " + i.From
+			}
+			fmt.Fprintf(w, "  new import %s%s\n", i.Name, from)
 		}
 	}
 	fmt.Fprintf(w, "  %s: %d of the image, %d dynamic, %d thread-local\n", count(len(imports), "import"),
