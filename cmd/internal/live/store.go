@@ -64,7 +64,10 @@ func kept(dir string, what any, make func() error) error {
 	if err != nil {
 		return err
 	}
-	key := fmt.Sprintf("%x", sha256.Sum256(append(description, CPU()...)))[:24]
+	key, err := keyOf(description)
+	if err != nil {
+		return err
+	}
 	if from := os.Getenv(preparedVariable); from != "" {
 		err := copyFiles(filepath.Join(from, key), dir)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -79,6 +82,22 @@ func kept(dir string, what any, make func() error) error {
 		return copyFiles(dir, filepath.Join(to, key))
 	}
 	return nil
+}
+
+// keyOf is another one for other sources, too: what was prepared before they
+// changed is not found.
+func keyOf(description []byte) (string, error) {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%s %s\n", CPU(), description)
+	err := fs.WalkDir(victims, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := victims.ReadFile(name)
+		fmt.Fprintf(sum, "%s %d\n%s", name, len(data), data)
+		return err
+	})
+	return fmt.Sprintf("%x", sum.Sum(nil)[:12]), err
 }
 
 // copyFiles copies the files of a folder that somebody may want who has no
