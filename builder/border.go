@@ -21,7 +21,7 @@ import (
 // to it otherwise too.
 func before(from *atom, r *ref) *atom {
 	t := r.target
-	if t == nil || r.landing != 0 || r.sym == nil || !r.sym.label() || t.kind == kindCode || len(t.section.atoms) < 2 || t.section.pieces != nil || isTable(t) {
+	if t == nil || r.landing != 0 || r.sym == nil || !r.sym.label() || t.kind == kindCode || len(t.section.atoms) < 2 || t.section.merged() || isTable(t) {
 		return nil
 	}
 	for _, p := range t.section.atoms {

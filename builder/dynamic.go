@@ -19,14 +19,15 @@ type dynamic struct {
 	pie      bool
 	symbolic bool
 	symbols  []dynSymbol
-	named    map[string]*dynSymbol
-	words    map[arch.Addr]dynReloc  // by place
-	slots    map[string]arch.Addr    // a GOT slot of each imported or exported name
-	stubs    map[arch.Addr]arch.Addr // PLT entries: the slot that they jump through
+	named    map[string]*dynSymbol    // by name, the default version if it has several; by name@version
+	words    map[arch.Addr]dynReloc   // by place
+	slots    map[*dynSymbol]arch.Addr // a GOT slot of each imported or exported symbol
+	stubs    map[arch.Addr]arch.Addr  // PLT entries: the slot that they jump through
 }
 
 type dynSymbol struct {
 	name, version string
+	hidden        bool // not the default version
 	defined       bool
 	addr          arch.Addr
 	typ           elf.SymType
@@ -48,7 +49,7 @@ const (
 func (m *image) readDynamic(f *elffile.File) error {
 	d := &m.dyn
 	d.named, d.words = map[string]*dynSymbol{}, map[arch.Addr]dynReloc{}
-	d.slots, d.stubs = map[string]arch.Addr{}, map[arch.Addr]arch.Addr{}
+	d.slots, d.stubs = map[*dynSymbol]arch.Addr{}, map[arch.Addr]arch.Addr{}
 	for _, p := range f.Progs {
 		d.exists = d.exists || p.Type == elf.PT_DYNAMIC
 	}
@@ -67,10 +68,14 @@ func (m *image) readDynamic(f *elffile.File) error {
 	}
 	d.symbols = make([]dynSymbol, len(syms))
 	for i, s := range syms {
-		d.symbols[i] = dynSymbol{name: s.Name, version: s.Version, defined: s.Section != elf.SHN_UNDEF, addr: arch.Addr(s.Value),
+		d.symbols[i] = dynSymbol{name: s.Name, version: s.Version, hidden: s.HasVersion && s.VersionIndex.IsHidden(), defined: s.Section != elf.SHN_UNDEF, addr: arch.Addr(s.Value),
 			typ: elf.ST_TYPE(s.Info), bind: elf.ST_BIND(s.Info), vis: elf.ST_VISIBILITY(s.Other)}
-		if old := d.named[s.Name]; old == nil || !old.defined && d.symbols[i].defined {
-			d.named[s.Name] = &d.symbols[i]
+		sym := &d.symbols[i]
+		if old := d.named[s.Name]; old == nil || !old.defined && sym.defined || old.hidden && !sym.hidden && old.defined == sym.defined {
+			d.named[s.Name] = sym
+		}
+		if s.Version != "" {
+			d.named[s.Name+"@"+s.Version] = sym
 		}
 	}
 	for _, s := range f.Sections {
@@ -113,8 +118,8 @@ func (m *image) readDynRelocs(f *elffile.File, s *elf.Section) error {
 		}
 		m.dyn.words[place] = r
 		if t := m.arch.Dynamic; r.sym != nil && (r.typ == t.GlobDat || r.typ == t.JumpSlot) {
-			if _, known := m.dyn.slots[r.sym.name]; !known || r.typ == t.GlobDat {
-				m.dyn.slots[r.sym.name] = place
+			if _, known := m.dyn.slots[r.sym]; !known || r.typ == t.GlobDat {
+				m.dyn.slots[r.sym] = place
 			}
 		}
 	}

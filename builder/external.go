@@ -4,6 +4,7 @@ package builder
 
 import (
 	"debug/elf"
+	"strings"
 
 	"github.com/ulpatch/ulpatch/arch"
 	"github.com/ulpatch/ulpatch/format"
@@ -53,9 +54,7 @@ func (p *patch) imageImport(at arch.Addr, name string, tls, isFunc bool, how str
 	case isFunc:
 		typ = elf.STT_FUNC
 	}
-	one := p.imported(imp, name, typ, "", how)
-	p.judgeImport(from, one)
-	return one
+	return p.imported(imp, name, typ, "", how)
 }
 
 // isFunc says whether a name is a function's: by the image's symbols, or by its
@@ -95,7 +94,7 @@ func (p *patch) branched(o *object) map[string]bool {
 // dynamicImport leaves a name to the applier, which looks it up as the dynamic
 // linker would.
 func (p *patch) dynamicImport(from *atom, r *ref, h arch.Howto, name string, weak bool) *imported {
-	d := p.image.dyn.named[name]
+	d := p.dynSymbol(from, name)
 	tls := r.sym != nil && r.sym.typ == elf.STT_TLS || d != nil && d.typ == elf.STT_TLS
 	isFunc := !tls && p.isFunc(from, name)
 	if !p.image.dyn.exists && !weak {
@@ -111,11 +110,12 @@ func (p *patch) dynamicImport(from *atom, r *ref, h arch.Howto, name string, wea
 			"+%#x: %s to %s, which is in another module and may be out of reach", r.off, h.Name, name)
 		return nil
 	}
-	imp := format.Import{Kind: format.ImportDynamic, Name: name, Weak: weak, Func: isFunc, Slot: format.Hex(p.image.dyn.slots[name])}
+	imp := format.Import{Kind: format.ImportDynamic, Weak: weak, Func: isFunc, Slot: format.Hex(p.image.dyn.slots[d])}
 	how := "the image imports it"
 	if d != nil {
-		imp.Version = d.version
+		imp.Name, imp.Version = d.name, d.version
 	} else {
+		imp.Name, imp.Version, _ = strings.Cut(name, "@")
 		how = newImport
 	}
 	typ := elf.STT_OBJECT
@@ -127,7 +127,18 @@ func (p *patch) dynamicImport(from *atom, r *ref, h arch.Howto, name string, wea
 	case d == nil:
 		typ = elf.STT_NOTYPE
 	}
-	return p.imported(imp, name, typ, "", how)
+	one := p.imported(imp, name, typ, "", how)
+	p.judgeImport(from, one)
+	return one
+}
+
+// dynSymbol is what the image looks up where code of this unit uses a name: of
+// several versions, another unit may use another one.
+func (p *patch) dynSymbol(from *atom, name string) *dynSymbol {
+	if l := p.at[from.object]; l != nil && l.prover != nil && l.names[name] != nil && l.names[name].symbol != nil {
+		return l.names[name].symbol
+	}
+	return p.image.dyn.named[name]
 }
 
 // newImport is how a name is bound that the image does not import itself.

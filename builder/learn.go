@@ -118,8 +118,8 @@ func (p *prover) learnDynamic(r *ref, s *dynSymbol, slot, stub arch.Addr) error 
 	if !r.called(s.name) {
 		return fmt.Errorf("%s instead of %s", s.name, r.referent())
 	}
-	b := p.binding(s.name)
-	b.dynamic = true
+	b := p.binding(r.lookup(s))
+	b.dynamic, b.symbol = true, s
 	if slot != 0 && (b.slot == 0 || slot < b.slot) {
 		b.slot = slot
 	}
@@ -127,6 +127,14 @@ func (p *prover) learnDynamic(r *ref, s *dynSymbol, slot, stub arch.Addr) error 
 		b.stub = stub
 	}
 	return nil
+}
+
+// lookup is the name by which the object refers to a dynamic symbol.
+func (r *ref) lookup(s *dynSymbol) string {
+	if r.target == nil {
+		return r.sym.name
+	}
+	return s.name
 }
 
 // learnTLS: the target's offset in the image's TLS block.
@@ -193,7 +201,7 @@ func (p *prover) learnDynamicTLS(r *ref, s *dynSymbol) error {
 			return err
 		}
 	}
-	b := p.binding(s.name)
-	b.dynamic, b.tls = true, true
+	b := p.binding(r.lookup(s))
+	b.dynamic, b.tls, b.symbol = true, true, s
 	return nil
 }

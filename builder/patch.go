@@ -87,7 +87,9 @@ func (p *patch) mergeName(name string, b *binding) {
 	if b.direct && !old.direct {
 		old.direct, old.addr, old.tls = true, b.addr, b.tls
 	}
-	old.dynamic = old.dynamic || b.dynamic
+	if b.dynamic && !old.dynamic {
+		old.dynamic, old.symbol = true, b.symbol
+	}
 	old.absent = old.absent || b.absent
 	old.slot, old.stub = max(old.slot, b.slot), max(old.stub, b.stub)
 }
@@ -282,10 +284,5 @@ func (p *patch) newSite(l *location, o, f *atom, at arch.Addr) (site, bool) {
 
 // called says whether a symbol of the image is one of the atom's.
 func (a *atom) called(name string) bool {
-	for _, s := range a.symbols {
-		if s.name == name || len(name) > len(s.name) && name[:len(s.name)] == s.name && name[len(s.name)] == '@' {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(a.symbols, func(s *symbol) bool { return sameName(s.name, name) })
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/ulpatch/ulpatch/arch"
 )
@@ -43,9 +44,10 @@ type binding struct {
 	direct  bool // at addr, in the image
 	dynamic bool // looked up by the dynamic linker
 	slot    arch.Addr
-	stub    arch.Addr // the image's own PLT entry
-	tls     bool      // addr is an offset in the TLS block
-	absent  bool      // weak, and the linker found no definition
+	stub    arch.Addr  // the image's own PLT entry
+	tls     bool       // addr is an offset in the TLS block
+	symbol  *dynSymbol // that is looked up
+	absent  bool       // weak, and the linker found no definition
 }
 
 func newProver(m *image, o *object) *prover {
@@ -269,6 +271,7 @@ const offsetTable = "_GLOBAL_OFFSET_TABLE_"
 type subject struct {
 	target *atom
 	name   string
+	symbol *symbol // of a slot: linkers give each symbol its own
 	by     byte
 	need   arch.Need
 	branch bool
@@ -279,7 +282,9 @@ func (l *lesson) subject(by byte) subject {
 	if s.target == nil {
 		s.name = l.ref.sym.name
 	}
-	if by != 'G' {
+	if by == 'G' {
+		s.symbol = l.ref.sym
+	} else {
 		s.need = 0
 	}
 	return s
@@ -404,19 +409,17 @@ func symbolDelta(r *ref) int64 {
 	return int64(r.sym.value) - int64(r.target.off)
 }
 
-// names of the symbols that a reference can be looked up by.
+// called says whether a reference can be looked up by a name.
 func (r *ref) called(name string) bool {
-	if r.sym != nil && r.sym.name == name {
-		return true
-	}
-	if r.target != nil {
-		for _, s := range r.target.symbols {
-			if s.name == name {
-				return true
-			}
-		}
-	}
-	return false
+	return r.sym != nil && sameName(r.sym.name, name) || r.target != nil && r.target.called(name)
+}
+
+// sameName says whether two names are the same, where one may lack the version
+// that the other has: name@version, or name@@version.
+func sameName(a, b string) bool {
+	x, _, versioned := strings.Cut(a, "@")
+	y, _, too := strings.Cut(b, "@")
+	return a == b || x == y && !(versioned && too)
 }
 
 func (p *prover) binding(name string) *binding {

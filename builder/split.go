@@ -37,9 +37,13 @@ func (o *object) split() error {
 	return nil
 }
 
-func (s *section) mergeable() bool {
-	return s.flags&elf.SHF_MERGE != 0 && s.entsize > 0 && s.data != nil && !s.named()
+// merged says whether the linker puts the pieces of a section where it likes.
+func (s *section) merged() bool {
+	return s.flags&elf.SHF_MERGE != 0 && s.entsize > 0 && s.data != nil
 }
+
+// mergeable says whether a section has nothing but pieces without names.
+func (s *section) mergeable() bool { return s.merged() && !s.named() }
 
 // named says whether a symbol that other code could know by address lies in
 // the section.
@@ -171,6 +175,14 @@ func (o *object) gap(sec *section, from, to uint64, code bool) {
 	if from >= to {
 		return
 	}
+	if sec.merged() {
+		for from < to {
+			end := min(sec.pieceEnd(from), to)
+			o.newAtom(sec, from, end-from)
+			from = end
+		}
+		return
+	}
 	if sec.data != nil && o.padding(sec.data[from:to], code) || sec.data == nil {
 		if len(sec.relocsIn(from, to)) == 0 {
 			return
@@ -266,27 +278,28 @@ func (o *object) piece(sec *section, at uint64) *atom {
 		at = max(sec.size, 1) - 1
 	}
 	start := at - at%sec.entsize
-	var end uint64
-	if sec.flags&elf.SHF_STRINGS == 0 {
-		end = min(start+sec.entsize, sec.size)
-	} else {
-		for start >= sec.entsize && !isZero(sec.data[start-sec.entsize:start]) {
-			start -= sec.entsize
-		}
-		for end = start; end < sec.size; {
-			next := min(end+sec.entsize, sec.size)
-			terminator := isZero(sec.data[end:next])
-			if end = next; terminator {
-				break
-			}
-		}
+	for sec.flags&elf.SHF_STRINGS != 0 && start >= sec.entsize && !isZero(sec.data[start-sec.entsize:start]) {
+		start -= sec.entsize
 	}
 	if a := sec.pieces[start]; a != nil {
 		return a
 	}
-	a := o.newAtom(sec, start, end-start)
+	a := o.newAtom(sec, start, sec.pieceEnd(start)-start)
 	sec.pieces[start] = a
 	return a
+}
+
+// pieceEnd is where the string or constant ends that begins at start.
+func (s *section) pieceEnd(start uint64) uint64 {
+	end := start
+	for end < s.size {
+		next := min(end+s.entsize, s.size)
+		last := s.flags&elf.SHF_STRINGS == 0 || isZero(s.data[end:next])
+		if end = next; last {
+			break
+		}
+	}
+	return end
 }
 
 func isZero(b []byte) bool {
