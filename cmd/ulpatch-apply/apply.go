@@ -25,7 +25,7 @@ func applyCommand() *cli.Command {
 			&cli.IntFlag{Name: "pid", Usage: "the process"},
 			trustFlag,
 			&cli.BoolFlag{Name: "allow-downgrade", Usage: "take the place of a newer version of the patch"},
-			timeoutFlag, pauseFlag, dryRunFlag, jsonFlag, verboseFlag,
+			timeoutFlag, pauseFlag, hookFlag, dryRunFlag, jsonFlag, verboseFlag,
 		},
 		Action: apply,
 	}
@@ -89,12 +89,23 @@ func printApplied(w io.Writer, r *applier.Result) {
 		fmt.Fprintf(w, "%s applied to process %d: %s in %s, stopped for %s\n",
 			r.ID, r.PID, count(functions(r.Images), "function"), count(len(r.Images), "image"), short(r.Pause))
 	}
-	printTargets(w, r.Images)
+	printTargets(w, r)
 }
 
-func printTargets(w io.Writer, images []applier.Target) {
-	for _, t := range images {
+func printTargets(w io.Writer, r *applier.Result) {
+	for _, t := range r.Images {
 		fmt.Fprintf(w, "  %s (build-id %.12s): %s\n", t.Name, t.BuildID, few(t.Functions))
+	}
+	printHooks(w, r.Hooks)
+}
+
+func printHooks(w io.Writer, hooks []applier.HookCall) {
+	for _, h := range hooks {
+		what := "would be called"
+		if h.Called {
+			what = fmt.Sprintf("returned %d", h.Value)
+		}
+		fmt.Fprintf(w, "  %s hook %s of %s: %s\n", h.Stage, ui.Printable(h.Name), h.Patch, what)
 	}
 }
 

@@ -51,20 +51,22 @@ var (
 	dryRunFlag  = &cli.BoolFlag{Name: "dry-run", Usage: "check everything and change nothing"}
 	verboseFlag = &cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "say what is being done"}
 	timeoutFlag = &cli.DurationFlag{Name: "timeout", Value: applier.DefaultTimeout, Usage: "how long to try while threads are inside what changes"}
+	hookFlag    = &cli.DurationFlag{Name: "hook-timeout", Value: applier.DefaultHookTimeout, Usage: "how long to wait for each hook of a patch"}
 	pauseFlag   = &cli.DurationFlag{Name: "pause-budget", Value: applier.DefaultPause, Usage: "how long the process may be stopped in each try"}
 )
 
 // options reads the flags that operations share.
 func options(c *cli.Context) (applier.Options, error) {
-	for _, f := range []string{"timeout", "pause-budget"} {
+	for _, f := range []string{"timeout", "pause-budget", "hook-timeout"} {
 		if c.Duration(f) <= 0 {
 			return applier.Options{}, ui.Usagef("--%s: %v is not a time to wait", f, c.Duration(f))
 		}
 	}
 	return applier.Options{
 		Timeout: c.Duration("timeout"), Pause: c.Duration("pause-budget"), DryRun: c.Bool("dry-run"),
-		Cancel: interrupted(),
-		Log:    logger(c),
+		HookTimeout: c.Duration("hook-timeout"),
+		Cancel:      interrupted(),
+		Log:         logger(c),
 	}, nil
 }
 

@@ -25,9 +25,18 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
-	fixture := sync.OnceValues(func() (*live.Fixture, error) {
+	plain := sync.OnceValues(func() (*live.Fixture, error) {
 		return live.Build(t.TempDir(), live.Recipe{Source: "hammer"})
 	})
+	hooked := sync.OnceValues(func() (*live.Fixture, error) {
+		return live.Build(t.TempDir(), live.Recipe{Source: "hooks"})
+	})
+	fixture := func(hooks bool) (*live.Fixture, error) {
+		if hooks {
+			return hooked()
+		}
+		return plain()
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireUniqueNames:  true,
@@ -36,15 +45,25 @@ func TestScripts(t *testing.T) {
 			"status": status,
 			"key":    makeKey,
 			"bundle": func(ts *testscript.TestScript, neg bool, args []string) {
-				f, err := fixture()
+				hooks := len(args) > 0 && args[0] == "hooks"
+				if hooks {
+					args = args[1:]
+				}
+				f, err := fixture(hooks)
 				ts.Check(err)
 				makeBundle(ts, f, args)
 			},
 			"victim": func(ts *testscript.TestScript, neg bool, args []string) {
-				f, err := fixture()
+				hooks := len(args) > 0 && args[0] == "hooks"
+				f, err := fixture(hooks)
 				ts.Check(err)
-				startVictim(ts, f)
+				if hooks {
+					startVictim(ts, f)
+				} else {
+					startVictim(ts, f, "idle=2", "hammer=1")
+				}
 			},
+			"tell": tell,
 		},
 	})
 }
@@ -76,8 +95,8 @@ func makeKey(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".pub"), public, 0o644))
 }
 
-// makeBundle signs the fix of the victim: bundle [SETTING...] OUT KEY...; settings
-// are version= and expires=.
+// makeBundle signs the fix of the victim: bundle [hooks] [SETTING...] OUT KEY...;
+// settings are version= and expires=.
 func makeBundle(ts *testscript.TestScript, f *live.Fixture, args []string) {
 	m, payloads := f.Result.Manifest, f.Result.Payloads
 	for len(args) > 0 && strings.Contains(args[0], "=") {
@@ -117,9 +136,10 @@ func rename(ts *testscript.TestScript, data []byte, function string) []byte {
 
 // startVictim runs the program that is to be patched, as $PID. At the end of the
 // script it has to be unharmed.
-func startVictim(ts *testscript.TestScript, f *live.Fixture) {
-	v, err := live.Start(f.Program, "idle=2", "hammer=1")
+func startVictim(ts *testscript.TestScript, f *live.Fixture, args ...string) {
+	v, err := live.Start(f.Program, args...)
 	ts.Check(err)
+	victims.Store(strconv.Itoa(v.PID), v)
 	ts.Setenv("PID", strconv.Itoa(v.PID))
 	ts.Setenv("TOOL", strconv.Itoa(os.Getpid())) // a process that is nobody's to patch
 	ts.Defer(func() {
@@ -127,6 +147,19 @@ func startVictim(ts *testscript.TestScript, f *live.Fixture) {
 			ts.Fatalf("the victim: %v", err)
 		}
 	})
+}
+
+var victims sync.Map // by pid
+
+// tell says a line to the victim and prints its answer: tell WORD...
+func tell(ts *testscript.TestScript, neg bool, args []string) {
+	v, ok := victims.Load(ts.Getenv("PID"))
+	if neg || !ok {
+		ts.Fatalf("usage: tell WORD..., to a victim")
+	}
+	line, err := v.(*live.Victim).Ask(strings.Join(args, " "))
+	ts.Check(err)
+	ts.Logf("%s", line)
 }
 
 func TestMarkRevoked(t *testing.T) {

@@ -17,11 +17,12 @@ func recoverCommand() *cli.Command {
 		Usage: "finish what was interrupted when the tool was killed",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "pid", Usage: "the process"},
-			timeoutFlag, pauseFlag, dryRunFlag, jsonFlag, verboseFlag,
+			timeoutFlag, pauseFlag, hookFlag, dryRunFlag, jsonFlag, verboseFlag,
 		},
 		Action: func(c *cli.Context) error {
 			return onProcess(c, applier.Recover, func(r *applier.Result) {
 				fmt.Fprintf(c.App.Writer, "process %d: %s: %s\n", r.PID, r.Status, count(len(r.Images), "image"))
+				printHooks(c.App.Writer, r.Hooks)
 			})
 		},
 	}
@@ -33,7 +34,7 @@ func purgeCommand() *cli.Command {
 		Usage: "free the memory of reverted patches that nothing refers to any more",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "pid", Usage: "the process"},
-			timeoutFlag, pauseFlag, dryRunFlag, jsonFlag, verboseFlag,
+			timeoutFlag, pauseFlag, hookFlag, dryRunFlag, jsonFlag, verboseFlag,
 		},
 		Action: func(c *cli.Context) error {
 			return onProcess(c, applier.Purge, func(r *applier.Result) {

@@ -19,7 +19,7 @@ func revertCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "pid", Usage: "the process"},
 			&cli.BoolFlag{Name: "all", Usage: "all patches"},
-			timeoutFlag, pauseFlag, dryRunFlag, jsonFlag, verboseFlag,
+			timeoutFlag, pauseFlag, hookFlag, dryRunFlag, jsonFlag, verboseFlag,
 		},
 		Action: revert,
 	}
@@ -61,6 +61,6 @@ func revert(c *cli.Context) error {
 		} else {
 			fmt.Fprintf(c.App.Writer, "%s reverted in process %d, stopped for %s\n", what, pid, short(result.Pause))
 		}
-		printTargets(c.App.Writer, result.Images)
+		printTargets(c.App.Writer, result)
 	})
 }

@@ -228,6 +228,9 @@ func summarise(w io.Writer, r *builder.Result, output string, size int) {
 		for _, n := range m.New {
 			fmt.Fprintf(w, "  new %s\n", n)
 		}
+		for _, h := range m.Hooks {
+			fmt.Fprintf(w, "  hook %s %s (%s)\n", h.Stage, h.Name, h.Unit)
+		}
 		for _, d := range m.Dropped {
 			fmt.Fprintf(w, "  not patched: %s (%s): %s\n", d.Name, d.Unit, d.Why)
 		}

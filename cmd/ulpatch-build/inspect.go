@@ -112,6 +112,9 @@ func printInspection(w io.Writer, s inspection) {
 	if m.Expires != 0 {
 		fmt.Fprintf(w, "expires      %s\n", m.Expires)
 	}
+	if len(m.Critical) > 0 {
+		fmt.Fprintf(w, "needs        %s\n", strings.Join(m.Critical, " "))
+	}
 	if len(m.Replaces) > 0 {
 		fmt.Fprintf(w, "replaces     %s\n", strings.Join(m.Replaces, " "))
 	}
@@ -136,6 +139,9 @@ func printInspection(w io.Writer, s inspection) {
 		}
 		for _, r := range t.Quiet {
 			fmt.Fprintf(w, "quiet        %s, %d bytes at %s\n", r.Name, r.Size, r.Addr)
+		}
+		for _, h := range t.Hooks {
+			fmt.Fprintf(w, "hook         %s %s\n", h.Stage, h.Name)
 		}
 		for _, imp := range t.Imports {
 			fmt.Fprintf(w, "import       %s\n", describe(imp))

@@ -25,6 +25,7 @@ func commands() []*cli.Command {
 	return []*cli.Command{
 		keygenCommand(),
 		checkCommand(),
+		cflagsCommand(),
 		diffCommand(),
 		inspectCommand(),
 		verifyCommand(),
