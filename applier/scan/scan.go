@@ -64,9 +64,9 @@ func (r Region) Size() uint64 { return uint64(r.End - r.Start) }
 // Span is a range of values, lo <= w < hi.
 type Span struct{ Lo, Hi arch.Addr }
 
-// Words calls visit for each aligned word of the region that, without Ignore,
-// lies in one of the spans, and its address, until visit returns false. Pages that do not exist
-// are passed over. n is the number of bytes that were read.
+// Words calls visit for each aligned word of the region that, without Ignore, lies
+// in one of the spans, and its address, until visit returns false. Pages that do
+// not exist are passed over. n is the number of bytes that were read.
 func (s *Scanner) Words(r Region, spans []Span, visit func(at, word arch.Addr) bool) (n uint64, err error) {
 	return s.Each(r, func(at arch.Addr, run []byte) bool {
 		for off := 0; off+8 <= len(run); off += 8 {
@@ -84,52 +84,51 @@ func (s *Scanner) Words(r Region, spans []Span, visit func(at, word arch.Addr) b
 // Each calls visit for the existing parts of a region, at most 1 MiB at a time,
 // until visit returns false. n is the number of bytes that were read.
 func (s *Scanner) Each(r Region, visit func(at arch.Addr, run []byte) bool) (n uint64, err error) {
-	for at := r.Start; at < r.End; {
-		size := min(uint64(r.End-at), chunk)
-		present, err := s.present(at, size)
+	// Whole pages exist or do not; a region may begin and end within one.
+	page := arch.Addr(s.page)
+	for at := r.Start &^ (page - 1); at < r.End; at += chunk {
+		pages := min(uint64(r.End-at)+s.page-1, chunk) / s.page
+		present, err := s.present(at, pages)
 		if err != nil {
 			return n, err
 		}
-		for first := uint64(0); first < size; {
+		for first := uint64(0); first < pages; first++ {
 			if !present(first) {
-				first += s.page
 				continue
 			}
-			last := first
-			for last < size && present(last) {
-				last += s.page
+			last := first + 1
+			for last < pages && present(last) {
+				last++
 			}
-			run := s.buf[:min(last, size)-first]
-			if err := s.mem.Read(at+arch.Addr(first), run); err != nil {
+			start, end := max(at+arch.Addr(first)*page, r.Start), min(at+arch.Addr(last)*page, r.End)
+			run := s.buf[:end-start]
+			if err := s.mem.Read(start, run); err != nil {
 				return n, err
 			}
 			n += uint64(len(run))
-			if !visit(at+arch.Addr(first), run) {
+			if !visit(start, run) {
 				return n, nil
 			}
 			first = last
 		}
-		at += arch.Addr(size)
 	}
 	return n, nil
 }
 
-// present tells which pages from at on exist: in memory or swapped out
+// present tells which of the pages from at on exist: in memory or swapped out
 // (Documentation/admin-guide/mm/pagemap.rst).
-func (s *Scanner) present(at arch.Addr, size uint64) (func(off uint64) bool, error) {
+func (s *Scanner) present(at arch.Addr, pages uint64) (func(i uint64) bool, error) {
 	if s.pagemap == nil {
 		return func(uint64) bool { return true }, nil
 	}
 	const exists = 1<<63 | 1<<62
-	n := (size + s.page - 1) / s.page * 8
-	entries := s.entries[:n]
+	entries := s.entries[:8*pages]
 	got, err := unix.Pread(int(s.pagemap.Fd()), entries, int64(uint64(at)/s.page*8))
 	if err != nil {
 		return nil, fmt.Errorf("pagemap: %w", err)
 	}
-	return func(off uint64) bool {
-		i := off / s.page * 8
-		return i+8 <= uint64(got) && binary.LittleEndian.Uint64(entries[i:])&exists != 0
+	return func(i uint64) bool {
+		return 8*i+8 <= uint64(got) && binary.LittleEndian.Uint64(entries[8*i:])&exists != 0
 	}, nil
 }
 
