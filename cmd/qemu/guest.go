@@ -134,8 +134,11 @@ func (g *guest) start(k *kit, memory int) error {
 	}
 	args = append(args,
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-		"-M", "pc", "-accel", "tcg,thread=multi", "-cpu", "max,-cx16",
-		"-smp", strconv.Itoa(guestCPUs), "-m", strconv.Itoa(memory),
+		// All of the memory is there from the start, as in a guest that has run for
+		// long. 7.2.0 emulates cmpxchg16b wrongly, which newer kernels make use of.
+		"-object", fmt.Sprintf("memory-backend-ram,id=ram,size=%dM,prealloc=on", memory),
+		"-M", "pc,memory-backend=ram", "-m", strconv.Itoa(memory), "-smp", strconv.Itoa(guestCPUs),
+		"-accel", "tcg,thread=multi", "-cpu", "max,-cx16",
 		"-kernel", k.kernel, "-initrd", k.initrd,
 		"-append", fmt.Sprintf("console=ttyS0 loglevel=4 panic=-1 %s%d %s%d",
 			talk.PortWord, g.echo.port(), talk.WorkersWord, workersOnDisk),
@@ -143,7 +146,8 @@ func (g *guest) start(k *kit, memory int) error {
 		"-chardev", "socket,id=control,server=on,wait=off,path="+g.path("control"), "-serial", "chardev:control",
 		"-qmp", "unix:"+g.path("monitor")+",server=on,wait=off",
 		"-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0",
-		"-drive", "if=none,id="+probeDisk+",driver=blkdebug,image.driver=null-co,image.size=1M",
+		"-drive", "if=none,id="+probeDisk+",driver=blklogwrites,file.driver=null-co,file.size=1M,"+
+			"log.driver=blkdebug,log.node-name="+probeLog+",log.image.driver=null-co,log.image.size=64M",
 	)
 	for i, disk := range g.disks {
 		args = append(args, "-blockdev", fmt.Sprintf(
@@ -329,10 +333,8 @@ func (g *guest) kill() {
 	if g.echo != nil {
 		g.echo.close()
 	}
-	for _, c := range []net.Conn{g.control} {
-		if c != nil {
-			c.Close()
-		}
+	if g.control != nil {
+		g.control.Close()
 	}
 	if g.monitor != nil {
 		g.monitor.close()

@@ -90,6 +90,11 @@ type step struct {
 var steps = []step{
 	{"alone", false, (*run).alone},
 	{"stacked", false, (*run).stacked},
+	{"inside", false, (*run).inside},
+	{"act", false, (*run).act},
+	{"survive", true, (*run).survive},
+	{"memory", true, (*run).compareMemory},
+	{"soak", false, (*run).soak},
 }
 
 func stepNames() []string {
