@@ -127,9 +127,7 @@ func (p *patch) dynamicImport(from *atom, r *ref, h arch.Howto, name string, wea
 	case d == nil:
 		typ = elf.STT_NOTYPE
 	}
-	one := p.imported(imp, name, typ, "", how)
-	p.judgeImport(from, one)
-	return one
+	return p.imported(imp, name, typ, "", how)
 }
 
 // dynSymbol is what the image looks up where code of this unit uses a name: of
