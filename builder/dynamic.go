@@ -13,6 +13,8 @@ import (
 
 // dynamic is what an image leaves to its dynamic linker.
 type dynamic struct {
+	needed, runpath []string // libraries, and where they are looked for
+
 	exists   bool // the image has a dynamic section
 	pie      bool
 	symbolic bool
@@ -53,6 +55,10 @@ func (m *image) readDynamic(f *elffile.File) error {
 	}
 	if d.exists {
 		if err := d.readFlags(f); err != nil {
+			return err
+		}
+		var err error
+		if d.needed, d.runpath, err = dependencies(f); err != nil {
 			return err
 		}
 	}

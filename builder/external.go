@@ -127,7 +127,9 @@ func (p *patch) dynamicImport(from *atom, r *ref, h arch.Howto, name string, wea
 	case d == nil:
 		typ = elf.STT_NOTYPE
 	}
-	return p.imported(imp, name, typ, "", how)
+	one := p.imported(imp, name, typ, "", how)
+	p.judgeImport(from, one)
+	return one
 }
 
 // dynSymbol is what the image looks up where code of this unit uses a name: of

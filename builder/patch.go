@@ -33,6 +33,9 @@ type patch struct {
 	called   map[*object]map[string]bool // undefined symbols that code branches to
 	refusals Refusals
 	report   ImageReport
+
+	libraryPath LibraryPath
+	warnings    []string
 }
 
 // site is an old function and the new one that takes over.
@@ -58,6 +61,7 @@ type imported struct {
 	typ  elf.SymType
 	unit string
 	how  string
+	from string // the library that defines a new import, if that is known
 }
 
 func newPatch(m *image, places []*location) *patch {
