@@ -5,6 +5,7 @@ package applier
 import (
 	"slices"
 
+	"github.com/ulpatch/ulpatch/applier/proc"
 	"github.com/ulpatch/ulpatch/applier/unwind"
 	"github.com/ulpatch/ulpatch/arch"
 )
@@ -20,7 +21,8 @@ type chain struct {
 	arch       *arch.Arch
 	code       *codeMap
 	unwinder   *unwind.Unwinder
-	executable func(arch.Addr) bool // where there is code of which no more is known
+	read       func() (proc.Maps, error)
+	maps       proc.Maps // as they are now, once they are needed
 	targets    map[arch.Addr]callTarget
 	reaches    map[passage]bool
 }
@@ -34,11 +36,28 @@ type callTarget struct {
 	known bool // false: it goes through a register or memory, or is no call
 }
 
-func newChain(code *codeMap, u *unwind.Unwinder, executable func(arch.Addr) bool) *chain {
+func newChain(code *codeMap, u *unwind.Unwinder, read func() (proc.Maps, error)) *chain {
 	return &chain{
-		arch: code.arch, code: code, unwinder: u, executable: executable,
+		arch: code.arch, code: code, unwinder: u, read: read,
 		targets: map[arch.Addr]callTarget{}, reaches: map[passage]bool{},
 	}
+}
+
+// forget has to be called when the process has run.
+func (c *chain) forget() { c.maps = nil }
+
+// executable tells whether there is code at an address: such as was generated
+// while the process ran, of which no more is known.
+func (c *chain) executable(at arch.Addr) bool {
+	if c.maps == nil {
+		maps, err := c.read()
+		if err != nil {
+			return true
+		}
+		c.maps = maps
+	}
+	m, ok := c.maps.Find(at)
+	return ok && m.Executable()
 }
 
 // possible tells whether pc, a return address that stands right below sp, could
@@ -57,7 +76,7 @@ func (c *chain) possible(pc, sp arch.Addr) bool {
 // linked tells whether the function that from is in could return to an address.
 func (c *chain) linked(from, to arch.Addr) bool {
 	if !c.code.contains(to) {
-		return c.executable(to) // generated at run time
+		return c.executable(to)
 	}
 	t, ok := c.targets[to]
 	if !ok {

@@ -66,10 +66,8 @@ func newSuspended(p *process, c *checker) *suspended {
 		s.zones = extend(s.zones, ret)
 	}
 	s.code = readCode(&p.view, p.mem)
-	s.chain = newChain(&s.code, c.unwinder, func(at arch.Addr) bool {
-		m, ok := s.maps.Find(at)
-		return ok && m.Executable()
-	})
+	s.chain = newChain(&s.code, c.unwinder, func() (proc.Maps, error) { return proc.ReadMaps(p.live) })
+	c.chain = s.chain
 	return s
 }
 
@@ -132,6 +130,7 @@ func (s *suspended) survey() error {
 	}
 	s.took = time.Since(start)
 	s.await()
+	s.chain.forget()
 	return nil
 }
 

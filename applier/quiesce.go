@@ -43,6 +43,7 @@ type checker struct {
 	zones    []zone
 	// returns are the addresses behind the call instructions of zones.
 	returns map[arch.Addr]bool
+	chain   *chain
 }
 
 // newChecker reads what is needed to walk the stacks of a process.
@@ -207,12 +208,13 @@ func (c *checker) scan(t *thread, rest arch.Addr) *occupied {
 		}
 		for off := 0; off+8 <= len(chunk); off += 8 {
 			word := c.strip(arch.Addr(binary.LittleEndian.Uint64(chunk[off:])))
-			if !c.returns[word] {
+			at := rest + arch.Addr(off)
+			if !c.returns[word] || !c.chain.possible(word, at+8) {
 				continue
 			}
 			if z := c.zone(word-1, false); z != "" {
 				return &occupied{tid: t.TID, zone: z, stack: []string{
-					fmt.Sprintf("return address %#x at %#x, found by scanning a stack without call-frame information", uint64(word), uint64(rest)+uint64(off))}}
+					fmt.Sprintf("return address %#x at %#x, found by scanning a stack without call-frame information", uint64(word), uint64(at))}}
 			}
 		}
 		rest += arch.Addr(len(chunk))
@@ -305,6 +307,7 @@ func (s *stopper) drive(c *checker, t *thread, deadline time.Time) (left bool, e
 		if err := s.slice(t, d, deadline); err != nil {
 			return false, err
 		}
+		c.chain.forget()
 		if newPC, newSP := c.position(t); newPC != pc || newSP != sp {
 			d = 0
 		} else {
