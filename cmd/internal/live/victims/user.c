@@ -39,8 +39,11 @@ static int call(void)
 
 static void *thread(void *arg)
 {
-	while (!stopping)
+	while (!stopping) {
 		call();
+		for (volatile int i = 0; i < 5000; i++) /* not always in the library */
+			;
+	}
 	return arg;
 }
 
