@@ -130,6 +130,10 @@ func (r *record) due() (stage format.HookStage, ok bool) {
 	return "", false
 }
 
+// leaving says whether the progress of a patch's hooks cannot be read any more
+// because a tool has died while it freed the memory: after the last hook.
+func (r *record) leaving(err error) bool { return err != nil && r.State == Reverted }
+
 // owed are the records of which hooks that are due were not called.
 func (p *process) owed() (out []*record) {
 	for _, r := range p.records {
@@ -141,7 +145,7 @@ func (p *process) owed() (out []*record) {
 		if !left {
 			for _, h := range r.hooksOf(stage) {
 				progress, err := r.progress(p.mem, h)
-				left = left || err != nil || !progress.started
+				left = left || !progress.started && !r.leaving(err)
 			}
 		}
 		if left {
@@ -239,7 +243,7 @@ func (o *operation) awaitHooks() error {
 	for _, r := range o.p.records {
 		for _, h := range r.Hooks {
 			progress, err := r.progress(o.p.mem, h)
-			if err != nil {
+			if err != nil && !r.leaving(err) {
 				return err
 			}
 			if phase(h.Stage) == r.Phase && progress.started && !progress.finished {

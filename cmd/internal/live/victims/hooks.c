@@ -21,6 +21,7 @@
 
 static atomic_int stopping;
 static atomic_long errors, called[4], inside, known, opened;
+static atomic_long prepared, begun; /* pre-apply to post-revert, post-apply to pre-revert */
 static struct control {
 	char name[8];
 	volatile long value;
@@ -103,11 +104,27 @@ static SEPARATE __attribute__((unused)) int hook(int stage)
 }
 
 #ifdef FIXED
-static int prepare(void) { return hook(0); }
-static int begin(void) { return hook(1); }
-static int finish(void) { return hook(2); }
+static int prepare(void)
+{
+	prepared = 1;
+	return hook(0);
+}
+
+static int begin(void)
+{
+	begun = 1;
+	return hook(1);
+}
+
+static int finish(void)
+{
+	begun = 0;
+	return hook(2);
+}
+
 static int cleanup(void)
 {
+	prepared = 0;
 	if (!control[3].value) {
 		extra_of_release();
 		atomic_store(&known, 0);
@@ -154,8 +171,8 @@ static SEPARATE void answer(void)
 	c->id = atomic_fetch_add(&opened, 1) + 1;
 	int version = use(c);
 	closed(c);
-	printf("version=%d errors=%ld known=%ld inside=%ld pre_apply=%ld post_apply=%ld pre_revert=%ld post_revert=%ld\n",
-		version, (long)errors, (long)known, (long)inside,
+	printf("version=%d errors=%ld known=%ld inside=%ld prepared=%ld begun=%ld pre_apply=%ld post_apply=%ld pre_revert=%ld post_revert=%ld\n",
+		version, (long)errors, (long)known, (long)inside, (long)prepared, (long)begun,
 		(long)called[0], (long)called[1], (long)called[2], (long)called[3]);
 }
 
