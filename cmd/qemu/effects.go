@@ -125,7 +125,7 @@ func (r *run) act(ctx context.Context) error {
 	r.say("")
 	n := 0
 	for _, e := range effects {
-		f, err := r.fix(e.fix)
+		f, err := r.fix(ctx, e.fix)
 		if err != nil {
 			return err
 		}
@@ -168,7 +168,7 @@ func (r *run) act(ctx context.Context) error {
 // survive shows a fix without which the guest ends its QEMU: another guest does
 // just that, and then this one, with the fix.
 func (r *run) survive(ctx context.Context) error {
-	f, err := r.fix("vmxnet3-7.2.2")
+	f, err := r.fix(ctx, "vmxnet3-7.2.2")
 	if err != nil {
 		return err
 	}

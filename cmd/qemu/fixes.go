@@ -78,8 +78,11 @@ func findFixes(dir string) ([]*fix, error) {
 
 func (f *fix) image() string { return filepath.Join(f.dir, "target", imageName) }
 
-// build makes the bundle of a fix.
+// build makes the bundle of a fix, once.
 func (f *fix) build(ctx context.Context, t *tools, scratch string) error {
+	if f.bundle != "" {
+		return nil
+	}
 	orig, fixed := filepath.Join(f.dir, "orig"), filepath.Join(f.dir, "fixed")
 	if other, ok := with[f.name]; ok {
 		both := filepath.Join(scratch, f.name)
@@ -160,10 +163,14 @@ func (r *run) revert(ctx context.Context, f *fix, a *attempt) error {
 // alone applies and reverts each fix by itself.
 func (r *run) alone(ctx context.Context) error {
 	for i, f := range r.fixes {
+		r.progress("alone: %d of %d: %s", i+1, len(r.fixes), f.name)
+		if err := f.build(ctx, r.tools, r.bundles()); err != nil {
+			return err
+		}
 		if f.row.Alone.Outcome != notTried {
+			r.row(f.row)
 			continue
 		}
-		r.progress("alone: %d of %d: %s", i+1, len(r.fixes), f.name)
 		a, err := r.apply(ctx, f)
 		if err != nil {
 			return err

@@ -18,14 +18,17 @@ const (
 	probeLog  = "probelog"
 )
 
-// insideFix changes blk_log_writes_co_do_log, in which a coroutine waits until a
-// request was logged.
-const insideFix = "blklogwrites-7.2.9"
+// insideFix changes insideFunction, in which a coroutine waits until a request was
+// logged.
+const (
+	insideFix      = "blklogwrites-7.2.9"
+	insideFunction = "blk_log_writes_co_log"
+)
 
 // inside puts a coroutine to sleep in the function that a fix changes, tries to
 // apply the fix, and lets the coroutine go on.
 func (r *run) inside(ctx context.Context) error {
-	f, err := r.fix(insideFix)
+	f, err := r.fix(ctx, insideFix)
 	if err != nil {
 		return err
 	}
@@ -41,7 +44,7 @@ func (r *run) inside(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if a.Status != string(busy) || !strings.Contains(a.reason(), "a coroutine is in blk_log_writes_co_do_log") {
+	if a.Status != string(busy) || !strings.Contains(a.reason(), "a coroutine is in "+insideFunction) {
 		return fmt.Errorf("applied while a coroutine sleeps inside, or for another reason not: %s: %s", a.Status, a.reason())
 	}
 	r.say("\ncoroutine inside: %s", a.reason())
@@ -90,11 +93,11 @@ func (r *run) qemuIO(disk, command string) error {
 	return err
 }
 
-// fix finds a fix by its name.
-func (r *run) fix(name string) (*fix, error) {
+// fix finds a fix by its name, and builds it.
+func (r *run) fix(ctx context.Context, name string) (*fix, error) {
 	for _, f := range r.fixes {
 		if f.name == name {
-			return f, nil
+			return f, f.build(ctx, r.tools, r.bundles())
 		}
 	}
 	return nil, fmt.Errorf("the corpus has no %s", name)

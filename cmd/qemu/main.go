@@ -140,7 +140,9 @@ func (o options) run(ctx context.Context, corpus string) (err error) {
 	return r.finish(ctx)
 }
 
-// prepare builds the bundles and what the guest is booted from.
+func (r *run) bundles() string { return filepath.Join(r.scratch, "bundles") }
+
+// prepare makes a key and what the guest is booted from.
 func (r *run) prepare(ctx context.Context, corpus string) error {
 	dir, err := openCorpus(corpus, r.scratch)
 	if err != nil {
@@ -152,15 +154,8 @@ func (r *run) prepare(ctx context.Context, corpus string) error {
 	if r.tools, err = newTools(ctx, r.bin, r.scratch, r.timeout); err != nil {
 		return err
 	}
-	bundles := filepath.Join(r.scratch, "bundles")
-	if err := os.Mkdir(bundles, 0o755); err != nil {
+	if err := os.Mkdir(r.bundles(), 0o755); err != nil {
 		return err
-	}
-	for i, f := range r.fixes {
-		r.progress("building: %d of %d: %s", i+1, len(r.fixes), f.name)
-		if err := f.build(ctx, r.tools, bundles); err != nil {
-			return err
-		}
 	}
 	r.kit, err = newKit(ctx, r.fixes[0].image(), r.scratch)
 	return err

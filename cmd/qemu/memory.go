@@ -13,7 +13,7 @@ const much = 8192
 // compareMemory compares how long it takes to search for coroutines beside a guest's
 // memory that is small, and one that is large.
 func (r *run) compareMemory(ctx context.Context) error {
-	f, err := r.fix(insideFix)
+	f, err := r.fix(ctx, insideFix)
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ type tally struct {
 func (r *run) soak(ctx context.Context) error {
 	var stack []*fix
 	for _, name := range soakFixes {
-		f, err := r.fix(name)
+		f, err := r.fix(ctx, name)
 		if err != nil {
 			return err
 		}

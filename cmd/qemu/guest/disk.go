@@ -18,7 +18,7 @@ const (
 	blockSize = 32 << 10 // bytes
 	blocks    = 256      // of each worker
 	spread    = 64       // only one block in so many of the disk is used, so that new clusters are needed
-	breath    = 2 * time.Millisecond
+	breath    = 5 * time.Millisecond
 )
 
 // disk writes and reads back its own blocks of a disk, past the guest's cache. It
