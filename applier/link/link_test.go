@@ -16,6 +16,7 @@ import (
 	"github.com/ulpatch/ulpatch/applier/internal/victim"
 	"github.com/ulpatch/ulpatch/arch"
 	"github.com/ulpatch/ulpatch/arch/amd64"
+	"github.com/ulpatch/ulpatch/arch/arm64"
 	"github.com/ulpatch/ulpatch/format"
 	"github.com/ulpatch/ulpatch/format/payload"
 )
@@ -131,9 +132,6 @@ func oracle(t *testing.T, flags []string, base arch.Addr) {
 	image, err := l.Link(base, imports(f, func(name string) Value {
 		if name == "other_tls" {
 			return Value{TP: tlsOffset, HasTP: true}
-		}
-		if name == "_GLOBAL_OFFSET_TABLE_" {
-			return Value{Addr: base + arch.Addr(l.gotBase), HasAddr: true}
 		}
 		return Value{Addr: addr[name], HasAddr: true}
 	}))
@@ -281,6 +279,42 @@ func checkRegions(t *testing.T, l *Layout, header uint64) {
 				t.Errorf("%s %x overlaps %s %x", a, x, b, y)
 			}
 		}
+	}
+}
+
+// TestOffsetTable: code that names the table of slots (-fpic on aarch64) means the
+// payload's own, whatever the image has under that name.
+func TestOffsetTable(t *testing.T) {
+	const adrp, ldr = 0x90000000, 0xf9400000 // adrp x0, 0; ldr x0, [x0]
+	code := binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(nil, adrp), ldr)
+	f := &payload.File{
+		Machine: elf.EM_AARCH64,
+		Sections: []payload.Section{{
+			Name: ".text", Type: elf.SHT_PROGBITS, Flags: elf.SHF_ALLOC | elf.SHF_EXECINSTR, Align: 4, Size: 8, Data: code,
+			Relocs: []payload.Reloc{
+				{Off: 0, Type: uint32(elf.R_AARCH64_ADR_PREL_PG_HI21), Symbol: 0},
+				{Off: 4, Type: uint32(elf.R_AARCH64_LD64_GOTPAGE_LO15), Symbol: 1},
+			},
+		}},
+		Symbols: []payload.Symbol{{Name: "_GLOBAL_OFFSET_TABLE_", Section: payload.Undefined}, {Name: "v", Section: payload.Undefined}},
+	}
+	l, err := New(arm64.Arch, f, 100, page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const base, value = arch.Addr(0x40000000), arch.Addr(0x12345678)
+	image, err := l.Link(base, map[int]Value{0: {Addr: base + 0x100000, HasAddr: true}, 1: {Addr: value, HasAddr: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	linked := image.Bytes[l.Code.Offset:]
+	first, err := arm64.Arch.Decode(linked, base+arch.Addr(l.Code.Offset))
+	if err != nil {
+		t.Fatal(err)
+	}
+	slot := first.Target + arch.Addr(binary.LittleEndian.Uint32(linked[4:])>>10&0xfff)*8
+	if off := uint64(slot - base); off+8 > l.Size || arch.Addr(binary.LittleEndian.Uint64(image.Bytes[off:])) != value {
+		t.Errorf("reads %#x of the payload at %#x", uint64(slot), uint64(base))
 	}
 }
 

@@ -14,6 +14,33 @@ import (
 	"github.com/ulpatch/ulpatch/arch"
 )
 
+// TestFlagged: the kernel's own flags of our mappings say what their permissions
+// say.
+func TestFlagged(t *testing.T) {
+	flagged, err := proc.Flagged(os.Getpid(), "ex")
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps, err := proc.ReadMaps(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, m := range maps {
+		if f, ok := flagged.Find(m.Start); m.Executable() && m.Path != "[vsyscall]" {
+			n++
+			if !ok || f != m {
+				t.Errorf("%+v, want %+v", f, m)
+			}
+		} else if ok && m.Path != "[vsyscall]" {
+			t.Errorf("%+v is not executable", f)
+		}
+	}
+	if none, err := proc.Flagged(os.Getpid(), "e"); n == 0 || err != nil || len(none) > 0 {
+		t.Errorf("%d executable mappings; %+v, %v", n, none, err)
+	}
+}
+
 func TestParseMaps(t *testing.T) {
 	const text = "00400000-00452000 r-xp 00001000 08:02 173521      /usr/bin/with  spaces and (deleted) (deleted)\n" +
 		"7f0000000000-7f0000001000 rw-s 00000000 00:01 1025                       /memfd:x y (deleted)\n" +

@@ -70,6 +70,60 @@ func TestRegs(t *testing.T) {
 	}
 }
 
+// TestRestart: what is made again is as the kernel has rewound it; a wait for a
+// signal returns EINTR.
+func TestRestart(t *testing.T) {
+	le := binary.LittleEndian
+	for _, c := range []struct {
+		name           string
+		nr, x0, x1, x2 uint64
+		wantX0, wantPC uint64
+	}{
+		{"read", 63, 3, 0, 0, 3, 0x1000},
+		{"sigsuspend", 133, 0x7000, 8, 0, ^uint64(3), 0x1004},
+		{"pause", 73, 0, 0, 0, ^uint64(3), 0x1004},
+		{"ppoll with a time-out", 73, 0, 0, 0x7000, 0, 0x1000},
+		{"ppoll of files", 73, 0x7000, 1, 0, 0x7000, 0x1000},
+	} {
+		set := make([]byte, regsSize)
+		for reg, v := range map[int]uint64{0: c.x0, 1: c.x1, 2: c.x2, 8: c.nr} {
+			le.PutUint64(set[regX(reg):], v)
+		}
+		le.PutUint64(set[regPC:], 0x1000)
+		syscall.Restart(set)
+		if x0, pc := le.Uint64(set), le.Uint64(set[regPC:]); x0 != c.wantX0 || pc != c.wantPC {
+			t.Errorf("%s: x0 %#x, pc %#x", c.name, x0, pc)
+		}
+	}
+	for result, want := range map[int64]bool{-512: true, -513: true, -514: true, -516: true, -515: false, -4: false, 0: false, 1: false, 1<<32 - 512: false} {
+		set := make([]byte, regsSize)
+		le.PutUint64(set, uint64(result))
+		if got := syscall.Interrupted(set); got != want {
+			t.Errorf("interrupted, result %d: %v", result, got)
+		}
+	}
+}
+
+// TestMangling: the C library hides what it saves as the port says.
+func TestMangling(t *testing.T) {
+	const guard, word = 0x1122334455667788, 0xaaaabbbbcccc
+	if mangling.Reveal(word^guard, guard) != word || mangling.PC != -16 {
+		t.Errorf("%+v", mangling)
+	}
+	f, err := elf.Open("/usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	symbols, err := f.DynamicSymbols()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(symbols, func(s elf.Symbol) bool { return s.Name == mangling.Symbol && s.Size == 8 }) {
+		t.Errorf("no %s of 8 bytes", mangling.Symbol)
+	}
+}
+
 // TestGadget: the C library has what a borrowed thread runs. The code that
 // returns from a signal handler is the kernel's own.
 func TestGadget(t *testing.T) {
