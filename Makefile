@@ -29,6 +29,10 @@ VM_PACKAGES_riscv64 := qemu-system-riscv64:qemu-system-misc riscv64-linux-gnu-gc
 VM_PACKAGES_loong64 := # of a newer Debian, beside the kernel
 VM_PACKAGES          = clang debian-archive-keyring ca-certificates $(VM_PACKAGES_$(CPU))
 
+# What compiles testdata/diff.
+FIXTURE_PACKAGES := gcc g++ clang ld.lld:lld as:binutils libc6-dev aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu \
+	aarch64-linux-gnu-g++:g++-aarch64-linux-gnu libc6-dev-arm64-cross
+
 # Packages with threads of their own; the others gain nothing from the detector.
 RACE     := ./applier/... ./cmd/ulpatch-apply/...
 # Real processes, many threads: alone, after the others.
@@ -119,6 +123,11 @@ corpus: build ## patch real daemons: CORPUS=DIR [CASES='-only nginx'] [JSON=FILE
 corpus-vm: setup-vm build ## patch real daemons of another CPU, emulated: CPU=arm64 [CASES='-only redis']
 	@.ci/setup gcc make patch xz:xz-utils
 	@GO=$(GO) cmd/corpus/cross/run $(CPU) $(CASES)
+
+.PHONY: fixtures
+fixtures: ## compile testdata/diff anew; the reports: go test ./builder -run Fixtures -update
+	@.ci/setup $(FIXTURE_PACKAGES)
+	@testdata/diff/make.sh
 
 .PHONY: lint
 lint: ## golangci-lint, built on the first run

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+for compiler in gcc gcc-plain clang clang-plain; do variant x86_64/$compiler; done

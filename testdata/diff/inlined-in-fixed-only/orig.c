@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+int puts(const char *);
+
+static int weigh(int a)
+{
+	int n = a * 3;
+	for (int i = 0; i < a; i++) {
+		n ^= i * 5;
+		if (n > 1000)
+			puts("heavy");
+		else if (n < -1000)
+			puts("light");
+		n += puts("weighed");
+	}
+	n += puts("all") * puts("of") * puts("it") * a;
+	return n;
+}
+
+__attribute__((noinline)) int one(int a) { return weigh(a) + 1; }
+__attribute__((noinline)) int two(int a) { return weigh(a * 2); }
+__attribute__((noinline)) int three(int a) { return weigh(a + 4) * 5; }
+
+int main(int argc, char **argv) { return one(argc) + two(argc) + three(argc); }

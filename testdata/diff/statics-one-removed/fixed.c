@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+__attribute__((noinline)) int first(int a)
+{
+	static int other = 5;
+	other ^= a;
+	return a + other;
+}
+
+__attribute__((noinline)) int second(int a)
+{
+	static int count;
+	count += a;
+	return count;
+}
+
+int main(int argc, char **argv) { return first(argc) + second(argc); }
