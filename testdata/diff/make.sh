@@ -125,7 +125,7 @@ case ${1-} in
 		cd "$root"
 		set -- */
 	fi
-	printf '%s\n' "${@%/}" | xargs -P "$(nproc)" -I '{}' "$0" --case '{}'
+	printf '%s\n' "${@%/}" | xargs -P "$(nproc)" -I '{}' "$root/make.sh" --case '{}'
 	manifest >"$root/MANIFEST"
 	;;
 esac
