@@ -9,12 +9,14 @@
  *   hand       a switch of our own that pushes registers, in CPU/switch.h
  */
 #define _GNU_SOURCE
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include "switch.h"
 
@@ -25,6 +27,7 @@ enum { VERSION = 1 };
 #endif
 
 static enum { UCONTEXT, JMPBUF, HAND } kind;
+enum { SIZE = 1 << 20 };
 static long errors;
 static int last, sleeping_inside;
 
@@ -86,35 +89,28 @@ static __attribute__((noinline)) void deeper(int n)
 		errors++;
 }
 
+/* A compiler cannot tell what these call, nor can who looks at the code. */
+static void (*volatile indirect_deeper)(int) = deeper;
+static void (*volatile indirect_switch)(struct context *, struct context *) = switch_to;
+static int indirect;
+
 static void body(void)
 {
 	if (kind == JMPBUF && !sigsetjmp(inside->env, 0))
 		swapcontext(&inside->uc, &outside->uc);
+	while (indirect) {
+		indirect_deeper(5);
+		indirect_switch(inside, outside);
+	}
 	for (;;) {
 		deeper(5);
 		switch_to(inside, outside);
 	}
 }
 
-int main(int argc, char **argv)
+static void serve(void)
 {
-	enum { SIZE = 1 << 20 };
 	char line[64];
-	kind = argc > 1 && !strcmp(argv[1], "jmpbuf") ? JMPBUF : argc > 1 && !strcmp(argv[1], "hand") ? HAND : UCONTEXT;
-	outside = calloc(1, sizeof *outside);
-	inside = calloc(1, sizeof *inside);
-	char *stack = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	mprotect(stack, 4096, PROT_NONE);
-	getcontext(&inside->uc);
-	inside->uc.uc_stack.ss_sp = stack;
-	inside->uc.uc_stack.ss_size = SIZE;
-	makecontext(&inside->uc, body, 0);
-	if (kind == JMPBUF)
-		swapcontext(&outside->uc, &inside->uc);
-	if (kind == HAND)
-		inside->sp = hand_stack((void **)(stack + SIZE - 64), body);
-	printf("ready\n");
-	fflush(stdout);
 	while (fgets(line, sizeof line, stdin)) {
 		if (!strcmp(line, "enter\n") || !strcmp(line, "leave\n")) {
 			int want = line[0] == 'e';
@@ -131,6 +127,53 @@ int main(int argc, char **argv)
 		}
 		fflush(stdout);
 	}
+}
+
+static void *idle(void *unused)
+{
+	for (;;)
+		pause();
+	return unused;
+}
+
+/* run calls a function on another stack. */
+static void run(void (*function)(void), char *stack)
+{
+	static ucontext_t here, there;
+	getcontext(&there);
+	there.uc_stack.ss_sp = stack;
+	there.uc_stack.ss_size = SIZE;
+	there.uc_link = &here;
+	makecontext(&there, function, 0);
+	swapcontext(&here, &there);
+}
+
+int main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : "ucontext";
+	indirect = !strcmp(name, "indirect");
+	kind = indirect ? JMPBUF : argc > 1 && !strcmp(argv[1], "jmpbuf") ? JMPBUF : argc > 1 && !strcmp(argv[1], "hand") ? HAND : UCONTEXT;
+	outside = calloc(1, sizeof *outside);
+	inside = calloc(1, sizeof *inside);
+	char *stack = mmap(NULL, 2 * SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	mprotect(stack, 4096, PROT_NONE);
+	getcontext(&inside->uc);
+	inside->uc.uc_stack.ss_sp = stack;
+	inside->uc.uc_stack.ss_size = SIZE;
+	makecontext(&inside->uc, body, 0);
+	if (kind == JMPBUF)
+		swapcontext(&outside->uc, &inside->uc);
+	if (kind == HAND)
+		inside->sp = hand_stack((void **)(stack + SIZE - 64), body);
+	printf("ready\n");
+	fflush(stdout);
+	pthread_t thread; /* one that is on its own stack, to be borrowed */
+	if (!strcmp(name, "beside") && pthread_create(&thread, NULL, idle, NULL))
+		return 2;
+	if (!strcmp(name, "beside"))
+		run(serve, stack + SIZE);
+	else
+		serve();
 	printf("errors=%ld\n", errors);
 	return errors != 0;
 }
