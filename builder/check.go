@@ -118,6 +118,9 @@ func (l *location) likeliest() string {
 			}
 		}
 	}
+	if how := l.otherFlags(); how != "" {
+		return how
+	}
 	functions, other := 0, 0
 	for _, a := range l.object.atoms {
 		if a.kind == kindCode && a.name != "" && l.status[a] != Absent && l.status[a] != "" {

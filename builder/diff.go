@@ -28,6 +28,9 @@ type Options struct {
 	Spec    *Spec        // nil: nothing is allowed, nothing excluded
 	ID      string       // "": the spec's
 	Strict  bool         // warnings are errors
+	// Unproved makes a warning of an original object that an image was not linked
+	// from, where the image's symbols tell what is needed.
+	Unproved bool
 	// Libraries tells where new imports are looked for. Without it they are not
 	// checked.
 	Libraries LibraryPath

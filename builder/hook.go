@@ -160,7 +160,7 @@ func (d *diff) judgeHooks() {
 			r.Detail = fmt.Sprintf("it has hooks, and there are %d images that they may be for", len(in[u]))
 			r.Advice = "put them into a file of the image that they are for, or make a patch for each image and merge them"
 		default:
-			d.result.Manifest.Critical = []string{format.FeatureHooks}
+			d.critical(format.FeatureHooks)
 			continue
 		}
 		d.refusals = append(d.refusals, r)

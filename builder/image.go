@@ -33,7 +33,8 @@ type image struct {
 	blocks  []block                  // local symbols by their STT_FILE
 	hasFile bool
 
-	compilers []string // as .comment names them
+	compilers []string          // as .comment names them
+	debug     *io.SectionReader // the file that may have debug information
 
 	dyn       dynamic
 	libraries *libraries // once they were needed
@@ -92,6 +93,10 @@ func readImage(path string, r, debug *io.SectionReader) (*image, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	m.index(syms)
+	m.debug = r
+	if debug != nil {
+		m.debug = debug
+	}
 	if m.compilers, err = commentOf(f); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -17,6 +17,7 @@ type location struct {
 	image *image
 	*prover
 	ambiguous bool // two blocks of local symbols prove equally well
+	unproved  bool // taken for a part of the image all the same
 }
 
 // locate finds the original object in the image. Global symbols tell their

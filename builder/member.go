@@ -70,6 +70,7 @@ func (d *diff) patchImage(m *image, places []*location) {
 		if data, err := p.emit(); err != nil {
 			d.refusals = append(d.refusals, &Refusal{Code: CodeRelocation, Place: m.name, Detail: err.Error()})
 		} else {
+			d.reportUnproved(p)
 			d.result.Payloads = append(d.result.Payloads, data)
 			d.result.Manifest.Payloads = append(d.result.Manifest.Payloads, format.PayloadInfo{Image: p.report.Image})
 		}
@@ -110,9 +111,12 @@ func (d *diff) members(m *image, all []*location) []*location {
 	}
 	for _, l := range all {
 		switch {
-		case slices.Contains(in, l) || !l.resembles() || l.covered(claimed):
+		case slices.Contains(in, l) || !l.resembles() || l.covered(claimed) && !(d.opts.Unproved && l.absent()):
 		case d.elsewhere(l.unit):
 			d.warn("%s: %s: not what the image was linked from, so its changes are not made there: %s", m.name, l.unit.name, l.firstProblem())
+		case d.opts.Unproved && !d.swapped(m, l) && !l.ambiguous:
+			d.trust(m, l)
+			in = append(in, l)
 		default:
 			d.mismatch(m, l)
 			d.result.Report.Images = append(d.result.Report.Images, ImageReport{
@@ -182,13 +186,18 @@ func (l *location) covered(claimed map[arch.Addr]bool) bool {
 // mismatch refuses a unit that is not what the image was linked from.
 func (d *diff) mismatch(m *image, l *location) {
 	r := &Refusal{Code: CodeImageMismatch, Place: m.name + ": " + l.unit.name, Detail: l.firstProblem(),
-		Advice: "the original object is not what the image was linked from (" + l.likeliest() + "); build it as the image was built"}
-	swapped := locate(l.unit, l.unit.fixed, m)
-	if good, bad := swapped.tally(); bad == 0 && good > 0 {
+		Advice: "the original object is not what the image was linked from (" + l.likeliest() + "); build it as the image was built, or accept what cannot be proved with --unproved=warn"}
+	if d.swapped(m, l) {
 		r.Code, r.Detail = CodeSwapped, "the fixed object matches the image and the original one does not"
 		r.Advice = "exchange --orig and --fixed, or give the image from before the fix"
 	}
 	d.refusals = append(d.refusals, r)
+}
+
+// swapped says whether the fixed object is what the image was linked from.
+func (d *diff) swapped(m *image, l *location) bool {
+	good, bad := locate(l.unit, l.unit.fixed, m).tally()
+	return bad == 0 && good > 0
 }
 
 // firstProblem describes the first function, or else the first datum, that differs.

@@ -238,6 +238,10 @@ func (p *patch) findSites() {
 				continue
 			}
 			o, at, ok := l.orig(f)
+			if !ok && l.unproved {
+				p.refuseAbsent(l, f)
+				continue
+			}
 			if !ok {
 				p.report.Dropped = append(p.report.Dropped, Dropped{l.unit.name, f.name, "the image does not have it: it was collected, or inlined everywhere"})
 				continue
@@ -274,6 +278,12 @@ func (p *patch) newSite(l *location, o, f *atom, at arch.Addr) (site, bool) {
 		if (s.typ == elf.STT_FUNC || s.typ == elf.STT_GNU_IFUNC) && !o.called(s.name) {
 			p.refuse(CodeFolded, place, o.name, "link the image without folding (--icf=none)", "%s has the same address", s.name)
 		}
+	}
+	if l.unproved && !l.proved(o) {
+		if p.unsure(o, at, l) {
+			return site{}, false
+		}
+		o = p.asInImage(l, o, at)
 	}
 	e, err := readEntry(p.image, l, o, at)
 	if err != nil {

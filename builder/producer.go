@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"debug/dwarf"
 	"debug/elf"
+	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -60,6 +62,57 @@ func guarded[T any](f func() T) (out T) {
 		}
 	}()
 	return f()
+}
+
+// unitProducer is the producer of the unit of the image that was compiled from a
+// source, "" where that is not told.
+func (m *image) unitProducer(source string) string {
+	return guarded(func() string {
+		f, err := elf.NewFile(m.debug)
+		if err != nil || f.Section(".debug_info") == nil {
+			return ""
+		}
+		d, err := f.DWARF()
+		if err != nil {
+			return ""
+		}
+		r := d.Reader()
+		for e, err := r.Next(); e != nil && err == nil; e, err = r.Next() {
+			name, _ := e.Val(dwarf.AttrName).(string)
+			if text, _ := e.Val(dwarf.AttrProducer).(string); e.Tag == dwarf.TagCompileUnit && filepath.Base(name) == source {
+				return text
+			}
+			r.SkipChildren()
+		}
+		return ""
+	})
+}
+
+// otherFlags tells how the flags that the object's and the image's debug
+// information records for the unit differ, "" where that is not known.
+func (l *location) otherFlags() string {
+	ours := l.object.producer()
+	if ours == "" || l.object.file == "" {
+		return ""
+	}
+	theirs := l.image.unitProducer(l.object.file)
+	if theirs == "" || ours == theirs {
+		return ""
+	}
+	flags := func(of, not string) string {
+		without := strings.Fields(not)
+		return strings.Join(slices.DeleteFunc(strings.Fields(of), func(f string) bool { return slices.Contains(without, f) }), " ")
+	}
+	switch a, b := flags(ours, theirs), flags(theirs, ours); {
+	case a == "" && b == "":
+		return "the same flags in another order"
+	case b == "":
+		return "other flags: the object has " + a + " beside those of the image"
+	case a == "":
+		return "other flags: the image has " + b + " beside those of the object"
+	default:
+		return fmt.Sprintf("another compiler or other flags: the object has %s, the image %s", a, b)
+	}
 }
 
 // dropsUnused says whether it is certain that the compiler left out static

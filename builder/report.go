@@ -50,6 +50,8 @@ type ImageReport struct {
 	Dropped   []Dropped        `json:"dropped,omitempty"`
 	Proofs    []ProofReport    `json:"proofs"`
 	Size      int              `json:"size"` // bytes of the payload
+	// Unproved are the units that the image is not proved to have been linked from.
+	Unproved []UnprovedReport `json:"unproved,omitempty"`
 }
 
 // FunctionReport is one function that is redirected.

@@ -54,6 +54,9 @@ func (p *patch) internal(from *atom, r *ref, h arch.Howto) dest {
 	t, l := r.target, p.at[r.target.object]
 	o, at, located := l.orig(t)
 	keep := dest{atom: t, addend: r.addend}
+	if located && p.unsure(o, at, l) {
+		return dest{}
+	}
 	if o == nil && len(l.unit.pairs.ambiguous[t]) > 0 && !l.unit.ofLabels(t) {
 		p.refuse(CodeAmbiguous, t.place(), t.name, "give the variable or function a name of its own", "it may be each of %v of the original", l.unit.pairs.ambiguous[t])
 		return dest{}

@@ -28,7 +28,7 @@ var (
 )
 
 // features are the critical features that this package knows.
-var features = []string{FeatureHooks}
+var features = []string{FeatureHooks, FeatureUnproved}
 
 // CheckID tells whether id may name a patch: 1 to 64 of A-Z a-z 0-9 . _ + -,
 // of which the first is neither a dot nor a hyphen.

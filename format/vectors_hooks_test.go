@@ -49,6 +49,9 @@ func (m *maker) hooks() {
 	m.add("valid-hooks", "valid", "a payload with hooks, and a manifest that says so", hooked(critical, good))
 	m.add("valid-hooks-none", "valid", "a manifest that says hooks, and a payload that has none", hooked(critical, m.payload(file(build1))))
 	m.add("body-hooks-not-critical", "body", "a payload with hooks, and a manifest that does not say so", hooked(head(), good))
+	unproved := head()
+	unproved.Critical = []string{format.FeatureUnproved}
+	m.add("valid-unproved", "valid", "a manifest that says that the image is not proved", hooked(unproved, m.payload(file(build1))))
 	table := func(old, new string) []byte {
 		if len(old) != len(new) || bytes.Count(good, []byte(old)) != 1 {
 			m.t.Fatalf("%q is not in the table once, or %q is of another length", old, new)

@@ -24,7 +24,7 @@ HEADER = struct.Struct("<8sIIQQ")
 MAX_MANIFEST, MAX_PACKED, MAX_UNPACKED = 1 << 20, 256 << 20, 256 << 20
 MAX_SIGNATURES, MAX_SIGNATURE, MAX_PAYLOAD = 16, 1024, 64 << 20
 UNTRUSTED = b"untrusted comment: signature of an ulpatch bundle"
-FEATURES = frozenset({"hooks"})
+FEATURES = frozenset({"hooks", "unproved"})
 
 
 class Refused(Exception):

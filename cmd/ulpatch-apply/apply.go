@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,6 +50,9 @@ func apply(c *cli.Context) error {
 	id := ""
 	err = withBundle(args[0], c.String("trust"), func(b *format.Bundle) error {
 		id = b.Manifest.ID
+		if slices.Contains(b.Manifest.Critical, format.FeatureUnproved) {
+			ui.Warnf(c.App.ErrWriter, program, "%s: the image is not proved to have been linked from the objects that the patch was made from", id)
+		}
 		progress := ui.NewProgress(c.App.ErrWriter, program)
 		defer progress.Close()
 		progress.Set("applying %s to process %d", id, pid)

@@ -39,6 +39,7 @@ func diffCommand() *cli.Command {
 			expiresFlag(),
 			&cli.StringFlag{Name: "report", Usage: "write a report to `FILE` (JSON)"},
 			&cli.BoolFlag{Name: "strict", Usage: "fail where there would be a warning"},
+			&cli.StringFlag{Name: "unproved", Value: "refuse", Usage: "what to do with objects that the image is not proved to have been linked from: refuse or `warn`"},
 			&cli.BoolFlag{Name: "verbose", Usage: "tell what is being done"},
 			outputFlag(),
 		},
@@ -98,6 +99,13 @@ func diff(c *cli.Context) error {
 func diffOptions(c *cli.Context) (*builder.Options, error) {
 	opts := &builder.Options{Libraries: builder.LibraryPath{Sysroot: c.String("sysroot"), Dirs: c.StringSlice("library-path")},
 		ID: c.String("id"), Strict: c.Bool("strict"), Logger: ui.Logger(c.App.ErrWriter, program, c.Bool("verbose"))}
+	switch c.String("unproved") {
+	case "refuse":
+	case "warn":
+		opts.Unproved = true
+	default:
+		return nil, ui.Usagef("--unproved: %q is neither refuse nor warn", c.String("unproved"))
+	}
 	if path := c.String("spec"); path != "" {
 		data, err := os.ReadFile(path)
 		if err != nil {
@@ -224,6 +232,9 @@ func summarise(w io.Writer, r *builder.Result, output string, size int) {
 			if f.Old != "" {
 				fmt.Fprintf(w, "    - %s\n    + %s\n", f.Old, f.New)
 			}
+		}
+		for _, u := range m.Unproved {
+			fmt.Fprintf(w, "  not proved: %s (%s)\n", strings.Join(u.Functions, ", "), u.Unit)
 		}
 		for _, n := range m.New {
 			fmt.Fprintf(w, "  new %s\n", n)

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -117,6 +118,9 @@ func printInspection(w io.Writer, s inspection) {
 	}
 	if len(m.Replaces) > 0 {
 		fmt.Fprintf(w, "replaces     %s\n", strings.Join(m.Replaces, " "))
+	}
+	if slices.Contains(m.Critical, format.FeatureUnproved) {
+		fmt.Fprintf(w, "unproved     the image is not proved to have been linked from the original objects\n")
 	}
 	if !s.Verified {
 		fmt.Fprintf(w, "signature    NOT VERIFIED\n")
