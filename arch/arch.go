@@ -80,7 +80,7 @@ type Arch struct {
 	// Relax recognises what a linker made of the instructions round a relocation
 	// of type typ at off, given the object's bytes and the image's at the same
 	// place. ok is false where there is no known rewrite: then the field has to
-	// hold what Relocs says.
+	// hold what Relocs says. Type 0 is for an instruction without a relocation.
 	Relax func(typ uint32, orig, linked []byte, off int) (r Rewrite, ok bool)
 	// Trampoline recognises code, at address at, that only goes on elsewhere, as
 	// linkers make it: an entry of the PLT, or a thunk where a call does not

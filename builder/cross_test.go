@@ -3,6 +3,9 @@
 package builder
 
 import (
+	"bytes"
+	"debug/elf"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -100,4 +103,34 @@ int main(int c, char **v) { chosen = quiet; return parse(c) + quiet(c); }`, "-pi
 	if all := l.refused(opts, CodeRelocation); !strings.Contains(all.Error(), "global offset table") {
 		t.Error(all)
 	}
+}
+
+// TestErratum: linkers move a load that they take for one from the page behind an
+// adrp at its end, even if it has no relocation. Nothing else may stand there.
+func TestErratum(t *testing.T) {
+	l := newCross(t, crossGCC, "-O2", "-fPIE")
+	opts := l.twice(addsOne+`
+asm(".text\n.balign 4096\n.globl late\n.type late, %function\nlate:\n.rept 1023\nnop\n.endr\n"
+    "adrp x1, :got:environ\nldr x1, [x1, :got_lo12:environ]\nldr x3, [sp]\nldr x2, [x1]\nret\n.size late, . - late\n");
+__attribute__((noinline)) int parse(int a) { return a % 7 + ADD; }
+int main(int c, char **v) { return parse(c); }`, "-pie", "-Wl,--fix-cortex-a53-843419=adrp")
+	r, _ := l.diffed(opts)
+	if p := r.Report.Images[0].Proofs[0]; p.Relaxed == 0 || p.Different > 0 {
+		t.Errorf("%+v", p)
+	}
+
+	image := l.read(l.path("program"))
+	text, err := elf.NewFile(bytes.NewReader(image))
+	if err != nil {
+		t.Fatal(err)
+	}
+	section := text.Section(".text")
+	code := image[section.Offset:][:section.Size]
+	moved := bytes.Index(code, []byte{0x22, 0x00, 0x40, 0xf9}) // ldr x2, [x1], in the veneer
+	if moved < 0 || bytes.Count(code, code[moved:moved+4]) != 1 {
+		t.Fatal("the linker has moved nothing")
+	}
+	code[moved]++ // ldr x3, [x1]
+	opts.Images[0].Image = io.NewSectionReader(bytes.NewReader(image), 0, int64(len(image)))
+	l.refused(opts, CodeImageMismatch)
 }

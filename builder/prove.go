@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ulpatch/ulpatch/arch"
@@ -157,12 +158,37 @@ func (p *prover) prove(a *atom) error {
 	if err != nil {
 		return err
 	}
-	for i := range orig {
-		if !known[i] && orig[i] != linked[i] {
+	for i := 0; i < len(orig); i++ {
+		if known[i] || orig[i] == linked[i] {
+			continue
+		}
+		end, moved := p.moved(a, at, known, linked, i)
+		if !moved {
 			return fmt.Errorf("+%#x: %s instead of %s", i, some(linked, uint64(i)), some(orig, uint64(i)))
 		}
+		i = end - 1
 	}
 	return p.study(lessons)
+}
+
+// moved recognises an instruction without a relocation that the linker has moved
+// away as it is, with its first byte that differs at i. It returns where that
+// instruction ends.
+func (p *prover) moved(a *atom, at arch.Addr, known []bool, linked []byte, i int) (end int, ok bool) {
+	const longest = 4 // of those that are moved
+	for start := max(0, i-longest+1); start <= i; start++ {
+		rw, ok := p.relaxed(a, &ref{off: uint64(start)}, a.data, linked)
+		end := start + rw.End
+		if !ok || !rw.Veneer || end <= i || slices.Contains(known[start:end], true) {
+			continue
+		}
+		o := arch.Operands{P: at + arch.Addr(start)}
+		if _, err := p.image.veneer(rw, linked[start:end], o, a.data[start:end], make([]byte, rw.End)); err == nil {
+			p.rewrites[a] = append(p.rewrites[a], rw.Name)
+			return end, true
+		}
+	}
+	return 0, false
 }
 
 // lesson is a field to be solved, once everything round the fields is known to
@@ -203,7 +229,7 @@ func (p *prover) fields(a *atom, at arch.Addr, orig, linked []byte) (known []boo
 			localExec = localExec || rw.LocalExec
 			l.name, l.place = rw.Name, linked[off+rw.Start:off+rw.End]
 			if rw.Veneer {
-				if l.place, err = p.image.veneer(rw, l.place, l.operands, orig[off:], h); err != nil {
+				if l.place, err = p.image.veneer(rw, l.place, l.operands, orig[off:], h.Mask()); err != nil {
 					return nil, nil, fmt.Errorf("+%#x: %s: %w", r.off, rw.Name, err)
 				}
 			} else {
@@ -238,26 +264,28 @@ func (p *prover) relaxed(a *atom, r *ref, orig, linked []byte) (arch.Rewrite, bo
 }
 
 // veneer returns the instruction that the linker moved away, from where it
-// stands now. Behind it has to be the way back.
-func (m *image) veneer(rw arch.Rewrite, linked []byte, o arch.Operands, orig []byte, h arch.Howto) ([]byte, error) {
+// stands now. Behind it has to be the way back. fields has the bits of the
+// instruction that the linker fills in.
+func (m *image) veneer(rw arch.Rewrite, linked []byte, o arch.Operands, orig, fields []byte) ([]byte, error) {
 	_, at, ok := rw.Solve(linked, o)
 	if !ok {
 		return nil, errors.New("cannot be solved")
 	}
-	code, err := m.read(arch.Addr(at), uint64(h.Size)+8)
+	size := len(fields)
+	code, err := m.read(arch.Addr(at), uint64(size)+8)
 	if err != nil {
 		return nil, err
 	}
-	back, err := m.arch.Decode(code[h.Size:], arch.Addr(at)+arch.Addr(h.Size))
-	if err != nil || back.Kind != arch.Jump || back.Target != o.P+arch.Addr(h.Size) {
+	back, err := m.arch.Decode(code[size:], arch.Addr(at)+arch.Addr(size))
+	if err != nil || back.Kind != arch.Jump || back.Target != o.P+arch.Addr(size) {
 		return nil, errors.New("the code that was moved does not come back")
 	}
-	for i, m := range h.Mask() {
+	for i, m := range fields {
 		if code[i]&^m != orig[i]&^m {
 			return nil, errors.New("another instruction was moved")
 		}
 	}
-	return code[:h.Size], nil
+	return code[:size], nil
 }
 
 // errUnsolved: an address is not known yet of which a field tells a part.

@@ -107,6 +107,8 @@ next:
 func relax(typ uint32, orig, linked []byte, off int) (arch.Rewrite, bool) {
 	s := site{orig, linked, off}
 	switch t := elf.R_AARCH64(typ); t {
+	case elf.R_AARCH64_NONE: // behind adrp of a slot, from which the address was loaded in between
+		return s.veneer()
 	case elf.R_AARCH64_CALL26, elf.R_AARCH64_JUMP26:
 		if w := s.at(0); w != b && w != blInsn {
 			return arch.Rewrite{}, false
