@@ -21,6 +21,11 @@ CORPUS_PACKAGES := $(TEST_PACKAGES) \
 	libpng16-16 libsasl2-2 libseccomp2 libslirp0 libssl3 libsystemd0 libtiff6 \
 	liburing2 libwebp7 libzstd1 qemu-system-data seabios
 
+# What the image of QEMU in the corpus needs to run, and its guest.
+QEMU_PACKAGES   := qemu-img:qemu-utils xz:xz-utils zstd \
+	ipxe-qemu libaio1 libfdt1 libglib2.0-0 liblzo2-2 libncursesw6 libpam0g libpixman-1-0 \
+	libpng16-16 libseccomp2 libslirp0 liburing2 qemu-system-data seabios
+
 # What an emulated machine of another CPU needs: make test-vm CPU=riscv64.
 CPU                 ?= arm64
 VM_PACKAGES_amd64   := qemu-system-x86_64:qemu-system-x86
@@ -128,6 +133,13 @@ corpus-vm: setup-vm build ## patch real daemons of another CPU, emulated: CPU=ar
 fixtures: ## compile testdata/diff anew; the reports: go test ./builder -run Fixtures -update
 	@.ci/setup $(FIXTURE_PACKAGES)
 	@testdata/diff/make.sh
+
+.PHONY: qemu
+qemu: build ## patch QEMU under a guest's load: CORPUS=DIR [LONG=1] [REPORT=FILE] [STEPS=alone,act]
+	@.ci/setup $(QEMU_PACKAGES)
+	@: $${CORPUS:?say CORPUS=DIR}
+	$(GO) run ./cmd/qemu -bin bin $(if $(LONG),-long) $(if $(REPORT),-report $(REPORT)) \
+		$(if $(STEPS),-only $(STEPS)) "$$CORPUS"
 
 .PHONY: lint
 lint: ## golangci-lint, built on the first run
