@@ -195,7 +195,10 @@ const serve = 200 * time.Millisecond
 func (r *run) stacked(ctx context.Context) error {
 	var on []*fix
 	for i, f := range r.fixes {
-		if f.row.Alone.Outcome != applied && f.row.Alone.Outcome != busy {
+		if err := f.build(ctx, r.tools, r.bundles()); err != nil {
+			return err
+		}
+		if f.row.Alone.Outcome == refused || f.row.Alone.Outcome == failed {
 			continue
 		}
 		r.progress("stacked: apply %d of %d: %s", i+1, len(r.fixes), f.name)
