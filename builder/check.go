@@ -79,7 +79,10 @@ func Check(images []ImageFile, orig string) ([]ProofOf, error) {
 	}
 	err := readObjects(orig, func(name string, data []byte) error {
 		o, err := readObject(name, data)
-		if err != nil {
+		var refusal *Refusal
+		if errors.As(err, &refusal) {
+			return Refusals{refusal}
+		} else if err != nil {
 			return err
 		}
 		u := &unit{name: name, orig: o, fixed: o}

@@ -140,11 +140,17 @@ func (d *diff) read() error {
 		if pair.Orig != nil {
 			var err error
 			if orig, err = readObject(pair.Name, pair.Orig); err != nil {
+				if err = d.refuse(err); err == nil {
+					continue
+				}
 				return fmt.Errorf("the original of %w", err)
 			}
 		}
 		fixed, err := readObject(pair.Name, pair.Fixed)
 		if err != nil {
+			if err = d.refuse(err); err == nil {
+				continue
+			}
 			return fmt.Errorf("the fixed %w", err)
 		}
 		if orig != nil && orig.arch != fixed.arch {

@@ -35,6 +35,7 @@ const (
 	CodeFolded           Code = "folded-functions"
 	CodeImageMismatch    Code = "image-mismatch"
 	CodeSwapped          Code = "objects-swapped"
+	CodeLTO              Code = "lto-object"
 	CodeNotInImage       Code = "not-in-image"
 	CodeNoSymbols        Code = "no-symbols"
 	CodeAmbiguous        Code = "ambiguous-symbol"
@@ -71,6 +72,7 @@ var kinds = map[Code]error{
 	CodeHook:             ErrUnsupportedChange,
 	CodeImageMismatch:    ErrMismatch,
 	CodeSwapped:          ErrMismatch,
+	CodeLTO:              ErrMismatch,
 	CodeNotInImage:       ErrMismatch,
 	CodeNoSymbols:        ErrMismatch,
 	CodeMachine:          ErrMismatch,

@@ -187,6 +187,10 @@ func (l *location) covered(claimed map[arch.Addr]bool) bool {
 func (d *diff) mismatch(m *image, l *location) {
 	r := &Refusal{Code: CodeImageMismatch, Place: m.name + ": " + l.unit.name, Detail: l.firstProblem(),
 		Advice: "the original object is not what the image was linked from (" + l.likeliest() + "); build it as the image was built, or accept what cannot be proved with --unproved=warn"}
+	if l.object.lto == ltoFat {
+		r.Code, r.Advice = CodeLTO, ltoAdvice
+		r.Detail = "the image was linked from what link-time optimisation made of the object: " + r.Detail
+	}
 	if d.swapped(m, l) {
 		r.Code, r.Detail = CodeSwapped, "the fixed object matches the image and the original one does not"
 		r.Advice = "exchange --orig and --fixed, or give the image from before the fix"

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"debug/elf"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -72,6 +73,7 @@ type object struct {
 	byName   map[string][]*atom
 
 	compilers []string // as .comment names them
+	lto       ltoKind
 
 	scalars map[*atom]bool // see atom.scalar
 
@@ -87,9 +89,15 @@ const maxObject = 256 << 20
 func readObject(name string, data []byte) (o *object, err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("%s: %w", name, err)
+			var r *Refusal
+			if !errors.As(err, &r) { // it names the object itself
+				err = fmt.Errorf("%s: %w", name, err)
+			}
 		}
 	}()
+	if isBitcode(data) {
+		return nil, ltoRefusal(name)
+	}
 	if len(data) > maxObject {
 		return nil, fmt.Errorf("%d bytes, more than %d", len(data), maxObject)
 	}
@@ -107,6 +115,9 @@ func readObject(name string, data []byte) (o *object, err error) {
 	o = &object{name: name, arch: a, byName: map[string][]*atom{}, raw: data}
 	if o.compilers, err = commentOf(f); err != nil {
 		return nil, err
+	}
+	if isSlim(f, &o.lto) {
+		return nil, ltoRefusal(name)
 	}
 	if err := o.readSections(f); err != nil {
 		return nil, err
