@@ -62,7 +62,13 @@ func (c *chain) executable(at arch.Addr) bool {
 
 // possible tells whether pc, a return address that stands right below sp, could
 // belong to a frame. false is a proof that nothing will ever return to it there.
+// Where a call leaves its return address in a register, who is called stores it
+// where it likes, also in a context on the heap, and there is no such proof: it
+// does not tell the stack pointer of the frame.
 func (c *chain) possible(pc, sp arch.Addr) bool {
+	if c.arch.Regs.RAInRegister {
+		return true
+	}
 	possible := true
 	c.unwinder.Climb(pc, sp, func(from, to arch.Addr) bool {
 		if to != 0 {
