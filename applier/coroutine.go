@@ -109,7 +109,7 @@ func (s *suspended) survey() error {
 		n, err := s.scanner.Words(r, s.code.spans, func(at, word arch.Addr) bool {
 			// A function may follow a call that does not return. Functions are
 			// aligned; of the return addresses on a stack few are.
-			if word%functionAlign != 0 && s.code.isReturn(word) {
+			if s.c.returns[word] || word%functionAlign != 0 && s.code.isReturn(word) {
 				pages = addPage(pages, at)
 			}
 			return true
