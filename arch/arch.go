@@ -73,6 +73,9 @@ type Arch struct {
 	// comparison before it; ok is false where that is no upper limit. It is nil
 	// where Effect is.
 	Bound func(code []byte) (b Bound, ok bool)
+	// Constant tells the constant that an instruction, which code is, sets a
+	// register or memory to, and the bits that hold it. It may be nil.
+	Constant func(code []byte) (v int64, mask []byte, ok bool)
 	// CalleeSaved says whether a register of an Effect survives a call. StackBases
 	// are the registers that point to the function's own stack frame.
 	CalleeSaved func(reg int) bool

@@ -19,6 +19,8 @@ type unit struct {
 	constants map[*atom]*Difference // named read-only data of fixed that differs
 	troubles  []trouble             // changes of data that a process cannot take
 	dropped   []string              // functions that the patch spec excludes
+	onlyLines []string              // functions that differ in line numbers alone, and stay
+	lines     bool                  // these change as well
 	hooks     []hook
 
 	alignments map[*atom]alignment     // by function of fixed, where they were needed
@@ -31,9 +33,10 @@ type trouble struct {
 	refusal Refusal
 }
 
-// newUnit correlates and compares.
-func newUnit(name string, orig, fixed *object, spec *Spec) *unit {
-	u := &unit{name: name, orig: orig, fixed: fixed, changed: map[*atom]*Difference{}, constants: map[*atom]*Difference{}}
+// newUnit correlates and compares. Functions that differ in line numbers alone
+// count as changed if lines is set.
+func newUnit(name string, orig, fixed *object, spec *Spec, lines bool) *unit {
+	u := &unit{name: name, orig: orig, fixed: fixed, lines: lines, changed: map[*atom]*Difference{}, constants: map[*atom]*Difference{}}
 	if orig == nil {
 		u.pairs = &pairing{toOrig: map[*atom]*atom{}, toFixed: map[*atom]*atom{}, ambiguous: map[*atom][]*atom{}}
 	} else {
@@ -66,7 +69,9 @@ func (u *unit) compare(spec *Spec) {
 		d := c.difference(o, f)
 		switch {
 		case f.kind == kindCode:
-			if d != nil {
+			if d != nil && !u.lines && u.lineOnly(c, o, f) {
+				u.onlyLines = append(u.onlyLines, f.name)
+			} else if d != nil {
 				u.markChanged(f, d.show(o, f), spec)
 				if name, moved := c.shifted(o, f); moved != nil && !spec.excludes(f.name) && !u.troubled(CodeLayout, name) {
 					_ = u.trouble(nil, CodeLayout, name, fmt.Sprintf("%s differs only in the offset of what it uses (%s): the layout seems to have changed", f.name, moved),

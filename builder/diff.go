@@ -31,6 +31,8 @@ type Options struct {
 	// Unproved makes a warning of an original object that an image was not linked
 	// from, where the image's symbols tell what is needed.
 	Unproved bool
+	// Lines patches also functions that differ in line numbers alone.
+	Lines bool
 	// Libraries tells where new imports are looked for. Without it they are not
 	// checked.
 	Libraries LibraryPath
@@ -157,7 +159,7 @@ func (d *diff) read() error {
 			d.refusals = append(d.refusals, &Refusal{Code: CodeMachine, Place: pair.Name, Detail: fmt.Sprintf("original for %s, fixed for %s", orig.arch.Name, fixed.arch.Name)})
 			continue
 		}
-		u := newUnit(pair.Name, orig, fixed, d.opts.Spec)
+		u := newUnit(pair.Name, orig, fixed, d.opts.Spec, d.opts.Lines)
 		d.readHooks(u)
 		if orig != nil {
 			u.judgeTypes(pair.Orig, pair.Fixed)
@@ -203,7 +205,7 @@ func (d *diff) whyNothing() *Refusal {
 }
 
 func (u *unit) report(images []string, allowed []AllowReport) UnitReport {
-	r := UnitReport{Name: u.name, New: u.orig == nil, Excluded: u.dropped, Images: images, Allowed: allowed, Changed: []Change{}}
+	r := UnitReport{Name: u.name, New: u.orig == nil, Excluded: u.dropped, Lines: u.onlyLines, Images: images, Allowed: allowed, Changed: []Change{}}
 	for _, f := range u.fixed.atoms {
 		if d := u.changed[f]; d != nil {
 			r.Changed = append(r.Changed, Change{f.name, f.kind.String(), d.String(), d.Old, d.New})

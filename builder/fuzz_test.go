@@ -52,7 +52,7 @@ func FuzzDiffSelf(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		u := newUnit("fuzz.o", orig, fixed, nil)
+		u := newUnit("fuzz.o", orig, fixed, nil, false)
 		if len(u.pairs.ambiguous) > 0 {
 			return // two of one name: that is refused
 		}

@@ -77,8 +77,9 @@ type object struct {
 
 	scalars map[*atom]bool // see atom.scalar
 
-	raw    []byte // the file
-	madeBy string // see producer, once looked is set
+	lines  []lineRow // see isLine, once they were needed
+	raw    []byte    // the file
+	madeBy string    // see producer, once looked is set
 	looked bool
 }
 

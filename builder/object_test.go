@@ -210,7 +210,7 @@ func TestClonesByContent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := newUnit("clone.o", o, f, nil)
+	u := newUnit("clone.o", o, f, nil, false)
 	if len(u.changed) > 0 || u.pairs.toOrig[f.byName["scale.constprop.7"][0]] != o.byName["scale.constprop.0"][0] {
 		t.Errorf("changed %v", u.changed)
 	}
@@ -231,7 +231,7 @@ func TestFramesCount(t *testing.T) {
 	frame := fixed.byName["parse"][0].frames[0]
 	frame.data = slices.Clone(frame.data)
 	frame.data[len(frame.data)-8] ^= 1
-	u := newUnit("body.o", orig, fixed, nil)
+	u := newUnit("body.o", orig, fixed, nil, false)
 	if len(u.changed) != 1 || u.changed[fixed.byName["parse"][0]] == nil {
 		t.Errorf("changed %v", u.changed)
 	}

@@ -102,7 +102,7 @@ func everything(t *testing.T, cc string, cflags, link []string, fixture string) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := newUnit(fixture, orig, fixed, nil)
+	u := newUnit(fixture, orig, fixed, nil, false)
 	if len(u.changed)+len(u.constants)+len(u.troubles) > 0 {
 		t.Errorf("%s: an object differs from itself", fixture)
 	}

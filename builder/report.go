@@ -20,6 +20,7 @@ type UnitReport struct {
 	Changed  []Change      `json:"changed"`
 	Allowed  []AllowReport `json:"allowed,omitempty"`
 	Excluded []string      `json:"excluded,omitempty"` // changed functions that the patch spec leaves as they are
+	Lines    []string      `json:"lines,omitempty"`    // functions that differ in line numbers alone, and stay as they are
 	Images   []string      `json:"images"`             // names of the images that it is part of
 }
 

@@ -51,6 +51,7 @@ var Arch = &arch.Arch{
 	BranchReloc: branchReloc,
 	AccessReloc: accessReloc,
 	Effect:      effect,
+	Constant:    constant,
 	Bound:       bound,
 	CalleeSaved: calleeSaved,
 	StackBases:  []int{rsp, rbp},

@@ -241,3 +241,17 @@ func general(r x86asm.Reg) (n, bits int) {
 	}
 	return -1, 0
 }
+
+// constant is arch.Arch.Constant.
+func constant(code []byte) (v int64, mask []byte, ok bool) {
+	e, known := effect(code)
+	const size = 4
+	if !known || e.Op != arch.OpMove || e.Src.Kind != arch.Immediate || e.Bits < 32 || e.ImmAt != len(code)-size {
+		return 0, nil, false
+	}
+	mask = make([]byte, len(code))
+	for i := e.ImmAt; i < len(code); i++ {
+		mask[i] = 0xff
+	}
+	return e.Src.Imm, mask, true
+}

@@ -92,6 +92,7 @@ var Arch = &arch.Arch{
 	BranchReloc: branchReloc,
 	FieldReloc:  fieldReloc,
 	AccessReloc: accessReloc,
+	Constant:    constant,
 	EndsInCall:  endsInCall,
 	PCAdjust:    pcAdjust,
 	Relax:       relax,

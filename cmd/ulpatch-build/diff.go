@@ -38,6 +38,7 @@ func diffCommand() *cli.Command {
 			&cli.BoolFlag{Name: "unsigned", Usage: "sign it later, with sign or with digest and attach"},
 			expiresFlag(),
 			&cli.StringFlag{Name: "report", Usage: "write a report to `FILE` (JSON)"},
+			&cli.BoolFlag{Name: "lines", Usage: "patch also functions that differ in line numbers alone"},
 			&cli.BoolFlag{Name: "strict", Usage: "fail where there would be a warning"},
 			&cli.StringFlag{Name: "unproved", Value: "refuse", Usage: "what to do with objects that the image is not proved to have been linked from: refuse or `warn`"},
 			&cli.BoolFlag{Name: "verbose", Usage: "tell what is being done"},
@@ -98,7 +99,7 @@ func diff(c *cli.Context) error {
 
 func diffOptions(c *cli.Context) (*builder.Options, error) {
 	opts := &builder.Options{Libraries: builder.LibraryPath{Sysroot: c.String("sysroot"), Dirs: c.StringSlice("library-path")},
-		ID: c.String("id"), Strict: c.Bool("strict"), Logger: ui.Logger(c.App.ErrWriter, program, c.Bool("verbose"))}
+		ID: c.String("id"), Strict: c.Bool("strict"), Lines: c.Bool("lines"), Logger: ui.Logger(c.App.ErrWriter, program, c.Bool("verbose"))}
 	switch c.String("unproved") {
 	case "refuse":
 	case "warn":
@@ -250,6 +251,9 @@ func summarise(w io.Writer, r *builder.Result, output string, size int) {
 	for _, u := range r.Report.Units {
 		for _, a := range u.Allowed {
 			fmt.Fprintf(w, "  allowed: %s: %s\n", a.Refusal.Error(), a.Reason)
+		}
+		if len(u.Lines) > 0 {
+			fmt.Fprintf(w, "  only line numbers differ (%s): %s\n", u.Name, strings.Join(u.Lines, ", "))
 		}
 		if len(u.Excluded) > 0 {
 			fmt.Fprintf(w, "  excluded by the patch spec (%s): %s\n", u.Name, strings.Join(u.Excluded, ", "))
