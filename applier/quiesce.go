@@ -185,12 +185,18 @@ const maxScan = 64 << 20 // bytes of a stack
 // scan looks for words from rest to the end of the stack that could be return
 // addresses into a zone.
 func (c *checker) scan(t *thread, rest arch.Addr) *occupied {
+	if c.walked(t, rest) {
+		return nil
+	}
 	stack, ok := c.maps.Find(rest)
 	if !ok {
 		// The stack is younger than our map of it.
 		if maps, err := proc.ReadMaps(t.TID); err == nil {
 			c.maps = maps
 			stack, ok = maps.Find(rest)
+		}
+		if c.walked(t, rest) {
+			return nil
 		}
 	}
 	if !ok || !stack.Readable() {
@@ -220,6 +226,14 @@ func (c *checker) scan(t *thread, rest arch.Addr) *occupied {
 		rest += arch.Addr(len(chunk))
 	}
 	return nil
+}
+
+// walked tells whether nothing is left of a thread's stack: where a call does not
+// push, the outermost function may have all of it behind itself.
+func (c *checker) walked(t *thread, rest arch.Addr) bool {
+	_, sp := c.position(t)
+	own, ok := c.maps.Find(arch.Addr(sp))
+	return ok && rest == own.End
 }
 
 // backtrace names a stopped thread's frames, for a message.

@@ -31,6 +31,7 @@ func TestWithoutInformation(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := newChecker(p.v, p.mem, pl.quiet)
+	c.chain = newChain(&codeMap{arch: arm64.Arch}, c.unwinder, nil)
 	for _, at := range []struct {
 		name string
 		reg  int // -1: on the stack
@@ -59,6 +60,16 @@ func TestWithoutInformation(t *testing.T) {
 		if (err == nil) != (at.want == "") || err != nil && !strings.Contains(err.Error(), at.want) {
 			t.Errorf("%s: %v, want %q", at.name, err, at.want)
 		}
+	}
+	// A stack that was walked to its end, which is that of its mapping.
+	regs := make([]byte, arm64.Arch.Regs.Size)
+	binary.LittleEndian.PutUint64(regs[arm64.Arch.Regs.SP:], uint64(stackAt+4000))
+	th := &thread{Thread: &ptrace.Thread{TID: 1}, regs: regs}
+	if o := c.scan(th, stackAt+4096); o != nil {
+		t.Errorf("at the end of the stack: %v", o)
+	}
+	if o := c.scan(th, stackAt+8192); o == nil {
+		t.Error("beyond the stack: nothing is known of it")
 	}
 	if got := p.v.signature(); got != 0x7f<<48 {
 		t.Errorf("signatures have the bits %#x", got)
