@@ -18,13 +18,13 @@ import (
 //
 // It is asked while nothing runs, and remembers what it has read of code.
 type chain struct {
-	arch       *arch.Arch
-	code       *codeMap
-	unwinder   *unwind.Unwinder
-	read       func() (proc.Maps, error)
-	maps       proc.Maps // as they are now, once they are needed
-	targets    map[arch.Addr]callTarget
-	reaches    map[passage]bool
+	arch     *arch.Arch
+	code     *codeMap
+	unwinder *unwind.Unwinder
+	read     func() (proc.Maps, error)
+	maps     proc.Maps // as they are now, once they are needed
+	targets  map[arch.Addr]callTarget
+	reaches  map[passage]bool
 }
 
 // passage is a call of one function that another may be entered by.
@@ -44,7 +44,11 @@ func newChain(code *codeMap, u *unwind.Unwinder, read func() (proc.Maps, error))
 }
 
 // forget has to be called when the process has run.
-func (c *chain) forget() { c.maps = nil }
+func (c *chain) forget() {
+	if c != nil {
+		c.maps = nil
+	}
+}
 
 // executable tells whether there is code at an address: such as was generated
 // while the process ran, of which no more is known.

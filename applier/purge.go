@@ -6,7 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/ulpatch/ulpatch/applier/proc"
@@ -60,16 +61,14 @@ func (o *operation) tidy() {
 
 // purge frees what can be shown to be free.
 func (o *operation) purge() error {
+	why := o.referred(func(r *record) bool { return r.State == Reverted })
 	var free []*record
 	for _, r := range o.p.records {
-		if r.State != Reverted {
-			continue
+		if reason, reverted := why[r]; reason != nil {
+			o.result.Kept = append(o.result.Kept, Kept{r.ID, reason.Error()})
+		} else if reverted {
+			free = append(free, r)
 		}
-		if why := o.referred(r); why != nil {
-			o.result.Kept = append(o.result.Kept, Kept{r.ID, why.Error()})
-			continue
-		}
-		free = append(free, r)
 	}
 	if len(free) == 0 || o.DryRun {
 		return nil
@@ -88,23 +87,53 @@ func (o *operation) purge() error {
 	return o.p.look()
 }
 
-// referred returns what refers to a reverted patch, or nil. Most of the memory
-// is searched while the process runs, to find a reference without a stop; only
-// if there is none it is stopped and searched again, for then nothing moves.
-func (o *operation) referred(r *record) error {
+// referred returns, for each record that is chosen, what refers to it, or nil.
+// Most of the memory is searched while the process runs, to find references
+// without a stop; only if there is a record without any it is stopped and searched
+// again, for then nothing moves.
+func (o *operation) referred(chosen func(*record) bool) map[*record]error {
+	why := map[*record]error{}
+	for _, r := range o.p.records {
+		if chosen(r) {
+			why[r] = nil
+		}
+	}
+	free := func() bool {
+		return slices.Contains(slices.Collect(maps.Values(why)), nil)
+	}
+	if !free() {
+		return why
+	}
+	keep := func(err error) {
+		for r, reason := range why {
+			if reason == nil {
+				why[r] = err
+			}
+		}
+	}
 	if err := o.p.learnMasks(); err != nil {
-		return err
+		keep(err)
+		return why
 	}
 	s := scan.Open(o.p.live, o.p.mem)
 	s.Ignore = o.p.signature()
 	defer s.Close()
-	start := time.Now()
-	if err := o.searchFor(r, s, time.Time{}); err != nil {
-		return err
+	err := o.searchFor(why, s, time.Now().Add(o.Pause))
+	if errors.Is(err, errDeadline) {
+		err = fmt.Errorf("searching its memory takes longer than %v, for which the process may be stopped", o.Pause)
 	}
-	if took := time.Since(start); took > o.Pause {
-		return fmt.Errorf("searching its memory takes %v, more than the process may be stopped", took.Round(time.Millisecond))
+	if err == nil && free() {
+		err = o.stoppedSearch(why, s)
 	}
+	if err != nil {
+		keep(err)
+	}
+	return why
+}
+
+// stoppedSearch looks for references in all registers and all memory, with the
+// process stopped.
+func (o *operation) stoppedSearch(why map[*record]error, s *scan.Scanner) error {
 	return onOwnThread(func() error {
 		st := newStopper(o.p.id.PID, o.p.arch)
 		defer st.release()
@@ -113,10 +142,11 @@ func (o *operation) referred(r *record) error {
 			return err
 		}
 		for _, t := range st.threads {
-			if !t.gone {
-				if err := o.registersRefer(r, t); err != nil {
-					return err
-				}
+			if t.gone {
+				continue
+			}
+			if err := o.registersRefer(why, t); err != nil {
+				return err
 			}
 		}
 		maps, err := proc.ReadMaps(o.p.live)
@@ -124,51 +154,62 @@ func (o *operation) referred(r *record) error {
 			return err
 		}
 		o.p.maps = maps
-		return o.searchFor(r, s, limit)
+		return o.searchFor(why, s, limit)
 	})
 }
 
 var errFound = errors.New("found")
 
-// searchFor looks for a word in writable memory that points into a patch. The
-// patch's own variables do not count.
-func (o *operation) searchFor(r *record, s *scan.Scanner, limit time.Time) error {
-	lo, hi := r.bounds()
-	regions := scan.Writable(o.p.maps, func(m proc.Mapping) bool {
-		return !(strings.HasPrefix(m.Path, memfdPrefix) && m.Start >= lo && m.End <= hi)
-	})
-	for _, region := range regions {
-		if !limit.IsZero() && time.Now().After(limit) {
-			return errDeadline
+// searchStep is how much is searched before the time is looked at.
+const searchStep = arch.Addr(4 << 20) // bytes
+
+// searchFor looks for words in writable memory that point into patches of which no
+// reference is known yet. A patch's own variables do not count.
+func (o *operation) searchFor(why map[*record]error, s *scan.Scanner, limit time.Time) error {
+	var spans []scan.Span
+	for r, reason := range why {
+		if lo, hi := r.bounds(); reason == nil {
+			spans = append(spans, scan.Span{Lo: lo, Hi: hi})
 		}
-		var at, word arch.Addr
-		found := false
-		_, err := s.Words(region, []scan.Span{{Lo: lo, Hi: hi}}, func(a, w arch.Addr) bool {
-			at, word, found = a, w, true
-			return false
-		})
-		if err != nil {
-			return err
-		}
-		if found {
-			return fmt.Errorf("%w: the word at %#x refers to %#x in it", errFound, uint64(at), uint64(word))
+	}
+	for _, region := range scan.Writable(o.p.maps, func(proc.Mapping) bool { return true }) {
+		for at := region.Start; at < region.End; at += searchStep {
+			if time.Now().After(limit) {
+				return errDeadline
+			}
+			part := scan.Region{Start: at, End: min(at+searchStep, region.End)}
+			_, err := s.Words(part, spans, func(at, word arch.Addr) bool {
+				refers(why, word, at, func() string { return fmt.Sprintf("the word at %#x", uint64(at)) })
+				return true
+			})
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func (o *operation) registersRefer(r *record, t *thread) error {
-	lo, hi := r.bounds()
-	a := o.p.arch
-	vector, err := t.vectorState(a)
+// refers notes that a value refers to a patch, if it does, and was not found
+// within that.
+func refers(why map[*record]error, value, at arch.Addr, where func() string) {
+	for r, reason := range why {
+		lo, hi := r.bounds()
+		if reason == nil && lo <= value && value < hi && !(lo <= at && at < hi) {
+			why[r] = fmt.Errorf("%w: %s refers to %#x in it", errFound, where(), uint64(value))
+		}
+	}
+}
+
+func (o *operation) registersRefer(why map[*record]error, t *thread) error {
+	vector, err := t.vectorState(o.p.arch)
 	if err != nil {
 		return err
 	}
 	for _, set := range [][]byte{t.regs, vector} {
 		for off := 0; off+8 <= len(set); off += 8 {
-			if v := o.p.strip(arch.Addr(binary.LittleEndian.Uint64(set[off:]))); lo <= v && v < hi {
-				return fmt.Errorf("%w: a register of thread %d refers to %#x in it", errFound, t.TID, uint64(v))
-			}
+			value := o.p.strip(arch.Addr(binary.LittleEndian.Uint64(set[off:])))
+			refers(why, value, 0, func() string { return fmt.Sprintf("a register of thread %d", t.TID) })
 		}
 	}
 	return nil
