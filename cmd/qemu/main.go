@@ -199,7 +199,7 @@ func (r *run) idle() error {
 
 // purgePause is how long the guest may be stopped to free what reverts have left:
 // all memory that may refer to it is searched under the stop.
-const purgePause = 5 * time.Second
+const purgePause = 30 * time.Second
 
 // tidy frees what reverts have left, and makes sure that nothing is left then.
 func (r *run) tidy(ctx context.Context) error {
