@@ -117,7 +117,12 @@ func wantPatches(t *testing.T, v *Victim, want ...string) {
 // thread-local variables, the functions that it imports, and one whose address
 // must stay what it was.
 func TestLibrary(t *testing.T) {
-	for _, mode := range []string{"linked", "dlopen", "lazy", "other-tls"} {
+	own := peculiar(t)
+	modes := []string{"linked", "dlopen", "lazy", "other-tls"}
+	if own.forced != nil {
+		modes = append(modes, "guarded")
+	}
+	for _, mode := range modes {
 		t.Run(mode, func(t *testing.T) {
 			r := Recipe{Source: "library", Shared: "user"}
 			switch mode {
@@ -126,7 +131,9 @@ func TestLibrary(t *testing.T) {
 			case "dlopen":
 				r.Program = []string{"-DOPEN"}
 			case "other-tls":
-				r.Compile = peculiar(t).tls
+				r.Compile = own.tls
+			case "guarded":
+				r.Compile, r.Link = own.guarded, own.forced
 			}
 			f := build(t, r)
 			args := []string{}
@@ -134,6 +141,9 @@ func TestLibrary(t *testing.T) {
 				args = append(args, f.Image)
 			}
 			v := start(t, f, args...)
+			if mode == "guarded" {
+				wantGuarded(t, v, f)
+			}
 			cycle(t, v, f)
 			cycle(t, v, f)
 			quit(t, v)

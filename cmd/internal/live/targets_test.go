@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -54,10 +55,29 @@ func TestBuilds(t *testing.T) {
 		t.Run(r.name, func(t *testing.T) {
 			f := build(t, Recipe{Source: "hammer", CC: r.cc, Compile: r.compile, Link: r.link})
 			v := start(t, f, "hammer=2", "idle=2", "registers=1", "sleeper=1")
+			if r.guarded {
+				wantGuarded(t, v, f)
+			}
 			cycle(t, v, f)
 			quit(t, v)
 		})
 	}
+}
+
+// wantGuarded wants the code of an image to be guarded, and the code of its patch.
+func wantGuarded(t *testing.T, v *Victim, f *Fixture) {
+	t.Helper()
+	apply(t, v, f)
+	guarded, err := proc.Flagged(v.PID, peculiar(t).flag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{f.Image, "/memfd:ulpatch:"} {
+		if !slices.ContainsFunc(guarded, func(m proc.Mapping) bool { return m.Executable() && strings.HasPrefix(m.Path, name) }) {
+			t.Errorf("no code of %s is guarded: %+v", name, guarded)
+		}
+	}
+	revert(t, v, f.Bundle.Manifest.ID)
 }
 
 // TestStrippedAndGone: nothing is read from the program's file.

@@ -119,7 +119,7 @@ func TestNeeds(t *testing.T) {
 		t.Fatal(err)
 	}
 	files := pack(t, a)
-	for _, name := range []string{"p", "lib/ld-linux-aarch64.so.1", "lib/libc.so.6", "lib/libm.so.6"} {
+	for _, name := range []string{"p", "lib/ld-linux-aarch64.so.1", "lib/libc.so.6", "lib/libm.so.6", "lib/libgcc_s.so.1"} {
 		if f := files[name]; f.mode != modeRegular|0o755 && f.mode != modeRegular|0o644 || len(f.data) < 1000 {
 			t.Errorf("%s: mode %o, %d bytes", name, f.mode, len(f.data))
 		}

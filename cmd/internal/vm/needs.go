@@ -16,6 +16,11 @@ import (
 	"strings"
 )
 
+const (
+	glibc    = "libc.so.6"
+	unwinder = "libgcc_s.so.1"
+)
+
 // needs puts in what a dynamic ELF file needs to run. Libraries go to /lib, where
 // the interpreters of Debian search; those that are found beside the file by a run
 // path of $ORIGIN are the caller's business.
@@ -50,6 +55,13 @@ func (a *Archive) needs(data []byte) error {
 			continue
 		}
 		err := a.library(name, "/lib/"+name)
+		if err == nil && name == glibc {
+			// glibc opens it when a thread is ended by another, or by pthread_exit.
+			err = a.library(unwinder, "/lib/"+unwinder)
+			if errors.Is(err, fs.ErrNotExist) {
+				err = nil
+			}
+		}
 		if errors.Is(err, fs.ErrNotExist) && slices.Contains(append(origins, old...), "$ORIGIN") {
 			err = nil
 		}

@@ -24,6 +24,9 @@
 #include <unistd.h>
 
 #include "registers.h"
+#ifdef START
+#include "start.h"
+#endif
 
 #ifdef NUMBER /* of one of several fixes */
 enum { VERSION = NUMBER };

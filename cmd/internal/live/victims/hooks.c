@@ -81,7 +81,11 @@ static SEPARATE void closed(struct conn *c)
 /* Everything that a hook may find in use, and may use itself. */
 static SEPARATE __attribute__((unused)) int hook(int stage)
 {
-	volatile long double x = 1.5L;
+#if __LDBL_MANT_DIG__ == 64
+	volatile long double x = 1.5L; /* in registers of its own, on x86 */
+#else
+	volatile double x = 1.5; /* a long double would be libgcc's business */
+#endif
 	volatile double y[8];
 	for (int i = 0; i < 8; i++) {
 		x *= 2;
