@@ -27,6 +27,8 @@ type Options struct {
 	// Cancel, once it is closed, ends the waiting between tries: the process is
 	// left as it was. A change that is under way is carried out.
 	Cancel <-chan struct{}
+	// Busy, if set, is told why a try came to nothing, before the next one.
+	Busy func(try int, reason error)
 	// Step, if set, is called at named points; tests kill the tool there.
 	Step func(string)
 }
@@ -54,6 +56,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Step == nil {
 		o.Step = func(string) {}
+	}
+	if o.Busy == nil {
+		o.Busy = func(int, error) {}
 	}
 	return o
 }
@@ -192,6 +197,7 @@ func (o *operation) commit(c *commit, zones []zone) error {
 			return fmt.Errorf("%w: %w", ErrBusy, err)
 		}
 		o.Log.Debug("busy, trying again", "pid", o.p.id.PID, "try", o.result.Tries, "reason", err)
+		o.Busy(o.result.Tries, err)
 		if err := o.rest(wait); err != nil {
 			return err
 		}

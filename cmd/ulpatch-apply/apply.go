@@ -56,6 +56,9 @@ func apply(c *cli.Context) error {
 		progress := ui.NewProgress(c.App.ErrWriter, program)
 		defer progress.Close()
 		progress.Set("applying %s to process %d", id, pid)
+		opts.Busy = func(try int, reason error) {
+			progress.Set("applying %s to process %d: try %d: %.60v", id, pid, try, reason)
+		}
 		result, err = applier.Apply(pid, b, opts)
 		return err
 	})

@@ -49,6 +49,9 @@ func revert(c *cli.Context) error {
 	}
 	progress := ui.NewProgress(c.App.ErrWriter, program)
 	progress.Set("reverting in process %d", pid)
+	opts.Busy = func(try int, reason error) {
+		progress.Set("reverting in process %d: try %d: %.60v", pid, try, reason)
+	}
 	result, err := applier.Revert(pid, id, opts)
 	progress.Close()
 	return finish(c, id, pid, result, err, func() {
