@@ -26,6 +26,7 @@ import (
 type gadgets struct {
 	syscall, restorer arch.Addr
 	room              arch.Addr // bytes of stack that further code takes, if it is to run any
+	waiting           bool      // a thread in a timed wait will do for that, too
 }
 
 const maxCode = 512 << 20
@@ -189,6 +190,9 @@ func (b *borrowed) prepare() error {
 	a := b.p.arch
 	if b.regs == nil {
 		b.regs = bytes.Clone(b.thread.regs)
+	}
+	if b.g.room != 0 && !b.g.waiting && b.inTimedWait() {
+		return fmt.Errorf("thread %d %w: it waits, with a time-out that a system call would disturb", b.TID, errUnfit)
 	}
 	fp, err := b.vectorState(a)
 	if err != nil {

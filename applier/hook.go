@@ -213,10 +213,14 @@ func (o *operation) callHook(r *record, h recordHook) error {
 		return err
 	}
 	g.room = hookStack
+	call := func(b *borrowed) error { return b.callFunction(r.Base+arch.Addr(h.Call), o.HookTimeout) }
 	return o.insist(o.deadline, o.rest, func() error {
-		_, err := withBorrowed(o.p, g, o.Step, func(b *borrowed) error {
-			return b.callFunction(r.Base+arch.Addr(h.Call), o.HookTimeout)
-		})
+		_, err := withBorrowed(o.p, g, o.Step, call)
+		if errors.Is(err, ErrBusy) {
+			wait := g
+			wait.waiting = true
+			_, err = withBorrowed(o.p, wait, o.Step, call)
+		}
 		o.touched = true
 		return err
 	})

@@ -142,6 +142,7 @@ func (c *call) awaitReturn(deadline time.Time) error {
 			if c.atRestorer() {
 				return c.turnBack()
 			}
+			c.restart()
 		case ptrace.SignalStop:
 			if own, err := c.Fault(); err != nil || own {
 				return errors.Join(c.crashed(stop.Signal), err)
@@ -167,6 +168,29 @@ func (c *call) awaitStop(deadline time.Time, nap *time.Duration) (ptrace.Stop, e
 		}
 		ptrace.Sleep(*nap)
 		*nap = min(*nap*2, time.Millisecond)
+	}
+}
+
+// inTimedWait says whether the thread was borrowed in a system call that the kernel
+// goes on with in its own way: a wait with a relative time-out.
+func (b *borrowed) inTimedWait() bool {
+	const restartBlock = -516 // ERESTART_RESTARTBLOCK
+	return int64(binary.LittleEndian.Uint64(b.regs[b.p.arch.Syscall.Result:])) == restartBlock
+}
+
+// restart makes a wait that the thread was borrowed in begin anew: the kernel notes
+// how to go on with one in a place that system calls of the function have taken.
+func (c *call) restart() {
+	if !c.inTimedWait() {
+		return
+	}
+	again := c.p.arch.Syscall.Restart
+	switch {
+	case c.rewound != nil:
+		c.regs, c.rewound = bytes.Clone(c.rewound), nil
+		again(c.regs)
+	case !c.p.arch.Syscall.Rewound:
+		again(c.regs)
 	}
 }
 

@@ -94,6 +94,10 @@ func explainOpen(pid int, err error) error {
 // look reads maps, modules and records again.
 func (p *process) look() error {
 	maps, err := proc.ReadMaps(p.live)
+	if live, lerr := proc.LiveThread(p.id.PID); err == nil && len(maps) == 0 && lerr == nil { // that one has ended
+		p.live = live
+		maps, err = proc.ReadMaps(live)
+	}
 	if err != nil {
 		return err
 	}

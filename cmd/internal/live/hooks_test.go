@@ -213,6 +213,35 @@ func TestHookReplaced(t *testing.T) {
 	quit(t, v)
 }
 
+// TestHookUnnoticed: a thread does not notice that a hook has run in it, whatever
+// it was about.
+func TestHookUnnoticed(t *testing.T) {
+	f := build(t, Recipe{Source: "hammer", Defines: []string{"-DFIXED", "-DHOOKS"}})
+	for _, kind := range everything {
+		kind, _, _ = strings.Cut(kind, "=")
+		t.Run(kind, func(t *testing.T) {
+			kinds := []string{"leave", kind + "=1"} // a main thread would be borrowed first
+			if kind == "sender" {
+				kinds = append(kinds, "receiver=1")
+			}
+			v := start(t, f, kinds...)
+			for range Scale(10) {
+				for _, r := range []*applier.Result{apply(t, v, f), revert(t, v, "hammer")} {
+					for _, h := range r.Hooks {
+						if h.Value != 0 {
+							t.Fatalf("%s hook: %d", h.Stage, h.Value)
+						}
+					}
+					if len(r.Hooks) != 2 {
+						t.Fatalf("%d hooks were called", len(r.Hooks))
+					}
+				}
+			}
+			quit(t, v)
+		})
+	}
+}
+
 // TestHookFeature: the bundle says that it has hooks.
 func TestHookFeature(t *testing.T) {
 	f := build(t, Recipe{Source: "hooks"})

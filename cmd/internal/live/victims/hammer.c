@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 /* A program that checks itself while it is patched. Each argument KIND=N starts
- * N threads of a kind; the main thread answers questions on its standard input:
- * "status" gives one line, "quit" ends it after all threads have ended. Nothing
- * here may ever see a system call fail, a signal lost or invented, or a register
- * changed. Compiled with -DFIXED, work() is the fixed function. */
+ * N threads of a kind; the main thread, or, if "leave" is the first, one that is
+ * made after the others, answers questions on its standard input: "status" gives
+ * one line, "quit" ends it after all threads have ended. Nothing here may ever see
+ * a system call fail, a signal lost or invented, or a register changed. Compiled
+ * with -DFIXED, work() is the fixed function. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <poll.h>
@@ -79,6 +80,29 @@ static __attribute__((noinline)) long work(long a, long b, long c, long d, long 
 	*version = VERSION;
 	return a + b + c + d + e + f + g + (long)(x * 2 + y);
 }
+
+#ifdef HOOKS
+#include "ulpatch.h"
+
+/* Uses all that the interrupted thread may be using, and sleeps. */
+static int disturb(void)
+{
+	const struct timespec t = {0, 1000 * 1000};
+	char bytes[4096];
+	volatile long double x = 0.5L;
+	memset(bytes, (int)(x * 200), sizeof bytes);
+	nanosleep(&t, NULL);
+	int odd = registers_clear();
+	for (int i = 0; i < 12; i++)
+		x = x * 2 + bytes[i * 7];
+	return odd || x != (1 << 11) + 100L * ((1 << 12) - 1);
+}
+
+ULPATCH_PRE_APPLY(disturb)
+ULPATCH_POST_APPLY(disturb)
+ULPATCH_PRE_REVERT(disturb)
+ULPATCH_POST_REVERT(disturb)
+#endif
 
 static long expect(long a, int version)
 {
@@ -362,36 +386,14 @@ static const struct {
 
 enum { MOST = 2048 };
 
-int main(int argc, char **argv)
+static pthread_t threads[MOST];
+static int n;
+
+static void *answer(void *arg)
 {
-	static pthread_t threads[MOST];
-	int n = 0;
-	sigset_t set;
-	struct sigaction queued = {.sa_sigaction = on_queued, .sa_flags = SA_SIGINFO | SA_RESTART};
-	struct sigaction alarm = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
-	sigaction(SIGRTMIN, &queued, NULL);
-	sigaction(SIGALRM, &alarm, NULL);
-	sigemptyset(&set);
-	sigaddset(&set, SIGRTMIN);
-	sigaddset(&set, SIGALRM);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	pthread_attr_t attr;
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, 128 << 10);
-	for (int i = 1; i < argc; i++) {
-		char *count = strchr(argv[i], '=');
-		if (!count)
-			return 2;
-		*count++ = 0;
-		for (unsigned k = 0; k < sizeof kinds / sizeof *kinds; k++)
-			if (!strcmp(argv[i], kinds[k].name))
-				for (int c = atoi(count); c > 0 && n < MOST; c--)
-					if (pthread_create(&threads[n++], &attr, kinds[k].run, NULL)) {
-						perror("pthread_create");
-						return 1;
-					}
-	}
 	char line[64];
+	if (arg)
+		pthread_join(*(pthread_t *)arg, NULL);
 	printf("ready\n");
 	fflush(stdout);
 	while (fgets(line, sizeof line, stdin)) {
@@ -408,5 +410,44 @@ int main(int argc, char **argv)
 	for (int i = 0; i < n; i++)
 		pthread_join(threads[i], NULL);
 	printf("errors=%ld %s\n", errors, first_error);
-	return errors != 0;
+	exit(errors != 0);
+	return arg;
+}
+
+int main(int argc, char **argv)
+{
+	sigset_t set;
+	struct sigaction queued = {.sa_sigaction = on_queued, .sa_flags = SA_SIGINFO | SA_RESTART};
+	struct sigaction alarm = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
+	sigaction(SIGRTMIN, &queued, NULL);
+	sigaction(SIGALRM, &alarm, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	sigaddset(&set, SIGALRM);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	pthread_attr_t attr;
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 128 << 10);
+	int leave = argc > 1 && !strcmp(argv[1], "leave"); /* the main thread ends */
+	for (int i = 1 + leave; i < argc; i++) {
+		char *count = strchr(argv[i], '=');
+		if (!count)
+			return 2;
+		*count++ = 0;
+		for (unsigned k = 0; k < sizeof kinds / sizeof *kinds; k++)
+			if (!strcmp(argv[i], kinds[k].name))
+				for (int c = atoi(count); c > 0 && n < MOST; c--)
+					if (pthread_create(&threads[n++], &attr, kinds[k].run, NULL)) {
+						perror("pthread_create");
+						return 1;
+					}
+	}
+	static pthread_t first;
+	pthread_t last;
+	if (!leave)
+		answer(NULL);
+	first = pthread_self();
+	if (pthread_create(&last, &attr, answer, &first))
+		return 1;
+	pthread_exit(NULL);
 }

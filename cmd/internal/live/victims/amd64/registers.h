@@ -1,5 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
+/* Clears what a function that is called need not keep, and tells whether something
+ * was not as it finds it. */
+static inline int registers_clear(void)
+{
+	char byte = 0, *next = &byte;
+	asm volatile("lodsb" : "+S"(next) : : "rax", "memory"); /* by the direction flag */
+	asm volatile(
+		"xor %%eax, %%eax\n xor %%ecx, %%ecx\n xor %%edx, %%edx\n xor %%esi, %%esi\n xor %%edi, %%edi\n"
+		"xor %%r8d, %%r8d\n xor %%r9d, %%r9d\n xor %%r10d, %%r10d\n xor %%r11d, %%r11d\n"
+		"pxor %%xmm0, %%xmm0\n pxor %%xmm1, %%xmm1\n pxor %%xmm7, %%xmm7\n pxor %%xmm15, %%xmm15\n"
+		: : : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "xmm0", "xmm1", "xmm7", "xmm15", "cc");
+	return next != &byte + 1;
+}
+
 /* Whether registers, flags or the red zone change while they hold known values
  * and time passes. */
 static int registers_changed(void)

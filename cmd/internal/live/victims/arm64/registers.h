@@ -8,6 +8,17 @@
 #include <string.h>
 #include <sys/auxv.h>
 
+/* Clears what a function that is called need not keep, and tells whether something
+ * was not as it finds it. */
+static inline int registers_clear(void)
+{
+	asm volatile(
+		"mov x1, #0\nmov x2, #0\nmov x7, #0\nmov x8, #0\nmov x9, #0\nmov x15, #0\nmov x16, #0\nmov x17, #0\n"
+		"movi v0.2d, #0\nmovi v1.2d, #0\nmovi v7.2d, #0\nmovi v16.2d, #0\nmovi v24.2d, #0\nmovi v31.2d, #0\n"
+		: : : "x1", "x2", "x7", "x8", "x9", "x15", "x16", "x17", "v0", "v1", "v7", "v16", "v24", "v31", "cc");
+	return 0;
+}
+
 #define REGISTERS_SVE (1UL << 22) /* HWCAP_SVE */
 
 struct registers {
