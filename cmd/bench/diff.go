@@ -117,7 +117,11 @@ func tree(dir string) error {
 		return err
 	}
 	fmt.Printf("tree of %d objects, one changed: %.1f, sha256sum %.1f, ratio %.2f\n", objects, ms(mine), ms(sums), ms(mine)/ms(sums))
-	return nil
+	files, err := filepath.Glob(filepath.Join(dir, "*", "*.o"))
+	if err != nil {
+		return err
+	}
+	return compareMemory("sha256sum", image, orig, fixed, exec.Command("sha256sum", files...))
 }
 
 func unit(dir string) error {
@@ -144,7 +148,7 @@ func unit(dir string) error {
 		return err
 	}
 	fmt.Printf("unit of %d functions: %.1f, readelf -aW %.1f, ratio %.2f\n", big, ms(mine), ms(readelf), ms(mine)/ms(readelf))
-	return nil
+	return compareMemory("readelf", image, orig, fixed, exec.Command("readelf", "-aW", orig, fixed))
 }
 
 func diff(image, orig, fixed string) error {

@@ -13,6 +13,13 @@ import (
 )
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == childFlag {
+		if err := child(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench: error:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	threads := flag.String("threads", "1,8,64,256,1000", "numbers of threads to measure the pause with")
 	rounds := flag.Int("rounds", 40, "patches applied and reverted for each number")
 	only := flag.String("only", "", "pause or diff; both without it")
