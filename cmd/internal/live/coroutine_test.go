@@ -16,7 +16,7 @@ import (
 // does not matter.
 func TestCoroutine(t *testing.T) {
 	f := build(t, Recipe{Source: "coroutine"})
-	for _, kind := range []string{"ucontext", "jmpbuf", "hand", "indirect", "beside"} {
+	for _, kind := range []string{"ucontext", "jmpbuf", "hand", "indirect", "tail", "beside"} {
 		t.Run(kind, func(t *testing.T) {
 			v := start(t, f, kind)
 			ask(t, v, "enter", "inside=1 last=0")

@@ -77,12 +77,28 @@ static __attribute__((noinline)) int work(int sleep)
 	return VERSION;
 }
 
+static int tail;
+
+static __attribute__((noinline)) int jumps_on(int sleep)
+{
+	errors += sleep > 1;
+	return work(sleep);
+}
+
+static __attribute__((noinline)) int jumps(int sleep)
+{
+	errors += sleep < 0;
+	return jumps_on(sleep);
+}
+
 static __attribute__((noinline)) void deeper(int n)
 {
 	volatile char frame[256];
 	memset((void *)frame, n, sizeof frame);
 	if (n)
 		deeper(n - 1);
+	else if (tail)
+		jumps(1);
 	else
 		work(1);
 	if (frame[100] != n)
@@ -152,7 +168,8 @@ int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "ucontext";
 	indirect = !strcmp(name, "indirect");
-	kind = indirect ? JMPBUF : argc > 1 && !strcmp(argv[1], "jmpbuf") ? JMPBUF : argc > 1 && !strcmp(argv[1], "hand") ? HAND : UCONTEXT;
+	tail = !strcmp(name, "tail");
+	kind = indirect || tail ? JMPBUF : argc > 1 && !strcmp(argv[1], "jmpbuf") ? JMPBUF : argc > 1 && !strcmp(argv[1], "hand") ? HAND : UCONTEXT;
 	outside = calloc(1, sizeof *outside);
 	inside = calloc(1, sizeof *inside);
 	char *stack = mmap(NULL, 2 * SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
