@@ -99,7 +99,14 @@ int main(void)
 	sigaction(SIGUSR2, &sa, NULL);
 	printf("ready\n");
 	fflush(stdout);
-	while (fgets(line, sizeof line, stdin)) {
+	for (;;) {
+		errno = 0;
+		if (!fgets(line, sizeof line, stdin)) {
+			if (errno != EINTR)
+				break;
+			clearerr(stdin); /* a signal that came after the call had ended */
+			continue;
+		}
 		if (!strcmp(line, "status\n")) {
 			printf("version=%d errors=%ld\n", work(5), errors);
 		} else if (sscanf(line, "%63s %ld", call, &ms) == 2) {
