@@ -161,3 +161,57 @@ func FuzzRecord(f *testing.F) {
 		}
 	})
 }
+
+// TestRecordHooks: what a process's memory says of hooks is believed only where
+// they lie inside the patch.
+func TestRecordHooks(t *testing.T) {
+	good := func() *record {
+		return &record{recordBody: recordBody{
+			Size: 0x3000, Code: link.Region{Offset: 0x1000, Size: 0x1000},
+			Hooks: []recordHook{{Stage: format.PreApply, Name: "a", Call: 0x1010, CallSize: 16, Progress: 0x2ff4}},
+		}, Phase: 4}
+	}
+	if err := good().checkHooks(); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*record){
+		"phase":             func(r *record) { r.Phase = 5 },
+		"stage":             func(r *record) { r.Hooks[0].Stage = "never" },
+		"name":              func(r *record) { r.Hooks[0].Name = "a\x1b[2J" },
+		"before the code":   func(r *record) { r.Hooks[0].Call = 0xfff },
+		"behind the code":   func(r *record) { r.Hooks[0].Call = 0x2000 },
+		"past the code":     func(r *record) { r.Hooks[0].CallSize = 0xff1 },
+		"size wraps":        func(r *record) { r.Hooks[0].CallSize = 1<<64 - 1 },
+		"progress past all": func(r *record) { r.Hooks[0].Progress = 0x2ff5 },
+		"no room at all":    func(r *record) { r.Size = 4 },
+		"too many":          func(r *record) { r.Hooks = make([]recordHook, format.MaxHooks+1) },
+	} {
+		r := good()
+		change(r)
+		if err := r.checkHooks(); err == nil {
+			t.Errorf("%s: believed", name)
+		}
+	}
+}
+
+// TestHooksDue: what is due follows from the state and the last stage alone.
+func TestHooksDue(t *testing.T) {
+	for _, c := range []struct {
+		state RecordState
+		phase uint64
+		want  format.HookStage
+	}{
+		{Staged, 0, ""}, {Staged, 1, ""}, {Committing, 1, ""}, {Reverting, 3, ""}, {Replacing, 3, ""},
+		{Active, 0, format.PostApply}, {Active, 1, format.PostApply}, {Active, 2, format.PostApply}, {Active, 3, format.PostApply},
+		{Reverted, 0, ""}, {Reverted, 1, format.PostRevert}, {Reverted, 2, format.PostRevert}, {Reverted, 3, format.PostRevert}, {Reverted, 4, format.PostRevert},
+	} {
+		r := &record{State: c.state, Phase: c.phase, recordBody: recordBody{Hooks: []recordHook{{}}}}
+		if got, ok := r.due(); got != c.want || ok != (c.want != "") {
+			t.Errorf("%s, phase %d: %q", c.state, c.phase, got)
+		}
+		r.Hooks = nil
+		if _, ok := r.due(); ok {
+			t.Errorf("%s, phase %d: without hooks", c.state, c.phase)
+		}
+	}
+}

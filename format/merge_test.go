@@ -42,6 +42,23 @@ func unverified(t testing.TB, data []byte) *Unverified {
 	return u
 }
 
+// What one part needs, all of them need.
+func TestMergeFeatures(t *testing.T) {
+	hooks := part(t, "a", func(m *Manifest) { m.Critical = []string{FeatureHooks} })
+	for _, parts := range [][]Part{{hooks, part(t, "b", nil)}, {part(t, "b", nil), hooks}, {hooks, hooks, part(t, "b", nil)}} {
+		merged, err := Merge(parts, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c := unverified(t, merged).Manifest.Critical; len(c) != 1 || c[0] != FeatureHooks {
+			t.Errorf("critical: %v", c)
+		}
+	}
+	if c := hooks.manifest.Critical; len(c) != 1 {
+		t.Errorf("a part was changed: %v", c)
+	}
+}
+
 func TestMerge(t *testing.T) {
 	a, b, c := part(t, "ac", nil), part(t, "b", nil), part(t, "cd", nil)
 	merged, err := Merge([]Part{a, b, c}, nil)

@@ -92,6 +92,7 @@ func enterFunction(set, fp []byte) {
 		mxcsr         = 0x1f80
 		offMXCSR      = 24
 		featuresSSE   = 1<<0 | 1<<1
+		featurePKRU   = 1 << 9 // rights to memory, which stay
 	)
 	le := binary.LittleEndian
 	le.PutUint64(set[regEFLAGS:], le.Uint64(set[regEFLAGS:])&^directionFlag)
@@ -101,7 +102,7 @@ func enterFunction(set, fp []byte) {
 	clear(fp[:xstateSW])
 	le.PutUint16(fp, controlWord)
 	le.PutUint32(fp[offMXCSR:], mxcsr)
-	le.PutUint64(fp[xstateHeader:], featuresSSE)
+	le.PutUint64(fp[xstateHeader:], featuresSSE|le.Uint64(fp[xstateHeader:])&featurePKRU)
 }
 
 func buildSigFrame(top arch.Addr, set, fp []byte, mask uint64, restorer arch.Addr) ([]byte, arch.Addr, error) {

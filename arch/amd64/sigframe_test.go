@@ -114,3 +114,29 @@ func TestRestart(t *testing.T) {
 		}
 	}
 }
+
+// A function is entered with the direction flag clear and the vector state initial,
+// and with the thread's own rights to memory.
+func TestEnterFunction(t *testing.T) {
+	le := binary.LittleEndian
+	const avx512, pkru = 0xe7, 1 << 9
+	set, fp := make([]byte, regsSize), xstate(2696, avx512|pkru, avx512|pkru)
+	le.PutUint64(set[regEFLAGS:], 0xed7)
+	enterFunction(set, fp)
+	if flags := le.Uint64(set[regEFLAGS:]); flags != 0xad7 {
+		t.Errorf("flags %#x", flags)
+	}
+	if used := le.Uint64(fp[xstateHeader:]); used != 3|pkru {
+		t.Errorf("features %#x", used)
+	}
+	if fp[2688] != 0xa5 {
+		t.Error("the rights to memory changed")
+	}
+	if control, mxcsr := le.Uint16(fp), le.Uint32(fp[24:]); control != 0x37f || mxcsr != 0x1f80 {
+		t.Errorf("control word %#x, mxcsr %#x", control, mxcsr)
+	}
+	if tags := le.Uint16(fp[4:]); tags != 0 || !bytes.Equal(fp[32:416], make([]byte, 384)) {
+		t.Error("registers are in use")
+	}
+	enterFunction(set, fp[:64]) // too short: left alone
+}
