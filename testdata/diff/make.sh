@@ -49,16 +49,18 @@ language() { # FILE
 }
 
 compile() { # SIDE FOLDER [CFLAG ...]: the sources of a side into a folder of objects
-	local side=$1 to=$work/$2 file source
+	local side=$1 folder=$2 file source
 	shift 2
-	mkdir -p "$to" "$work/src"
+	mkdir -p "$work/$folder" "$work/src"
+	local map=() # nothing but debug information names folders
+	[[ " ${flags[*]} " != *" -g "* ]] || map=(-ffile-prefix-map="$work/src=.")
 	for file in "$case/$side".* "$case/$side"/*; do
 		[[ -f $file ]] || continue
 		source=$(basename "$file") # both sides of a unit have one name
 		[[ $(dirname "$file") == "$case/$side" || $side == other ]] || source=unit.${file##*.}
 		cp "$file" "$work/src/$source"
 		(cd "$work/src" && $(compiler "$(language "$source")") "${flags[@]}" "$@" \
-			-ffile-prefix-map="$work/src=." -c "$source" -o "$to/${source%.*}.o")
+			"${map[@]}" -c "$source" -o "../$folder/${source%.*}.o")
 	done
 }
 
@@ -102,7 +104,9 @@ make_case() {
 		done
 		[[ " ${link[*]} " == *" -shared "* ]] || link+=(-Wl,-e,main)
 		[[ " ${link[*]} " == *" -shared "* || " ${link[*]} " == *" -no-pie "* ]] || link+=(-pie)
-		work=$(mktemp -d)
+		work=/tmp/ulpatch-fixture-$1 # objects for link-time optimisation name their folder
+		rm -rf "$work"
+		mkdir "$work"
 		trap 'echo "make.sh: $case: $arch/$name: failed" >&2' ERR
 		build
 		rm -rf "$work"
