@@ -121,6 +121,11 @@ func effect(code []byte) (arch.Effect, bool) {
 	} else if e.Dst.Kind == arch.Memory {
 		e.Bits = 8 * in.MemBytes
 	}
+	if segmented(in) { // thread-local: no address that is told by a register alone
+		if e.Access = false; e.Op != arch.OpCompare {
+			e.Op = arch.OpUnknown
+		}
+	}
 	if in.Op == x86asm.INC || in.Op == x86asm.DEC {
 		e.Src = arch.Operand{Kind: arch.Immediate, Imm: 1}
 	}
@@ -139,6 +144,16 @@ func effect(code []byte) (arch.Effect, bool) {
 func hasMemory(in x86asm.Inst) bool {
 	for _, a := range in.Args {
 		if _, ok := a.(x86asm.Mem); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// segmented says whether the memory operand counts from another segment.
+func segmented(in x86asm.Inst) bool {
+	for _, a := range in.Args {
+		if m, ok := a.(x86asm.Mem); ok && (m.Segment == x86asm.FS || m.Segment == x86asm.GS) {
 			return true
 		}
 	}
