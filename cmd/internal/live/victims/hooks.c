@@ -94,7 +94,8 @@ static SEPARATE __attribute__((unused)) int hook(int stage)
 	if (x != 384 || y[7] != 384)
 		atomic_fetch_add(&errors, 1);
 	atomic_fetch_add(&called[stage], 1);
-	atomic_fetch_add(&inside, 1);
+	if (atomic_fetch_add(&inside, 1) != 0)
+		atomic_fetch_add(&errors, 1); /* one at a time */
 	long slow = control[1].value; /* milliseconds, once */
 	control[1].value = 0;
 	while (slow-- > 0) {
