@@ -121,3 +121,72 @@ func borrowWaiting(t *testing.T, f *Fixture, cases []waitCase, wait time.Duratio
 	}
 	return late
 }
+
+// TestWaitsKilled kills the tool at each step while it has borrowed the only
+// thread of a process: its system call goes on or is made again.
+func TestWaitsKilled(t *testing.T) {
+	cases := []waitCase{
+		{call: "nanosleep"}, {call: "read"}, {call: "masked-ppoll"}, {call: "pause", errno: int(unix.EINTR), early: true},
+		{call: "futex", errno: int(unix.ETIMEDOUT)}, {call: "poll"}, {call: "select"},
+	}
+	if Emulated() {
+		cases = cases[:4]
+	}
+	f := build(t, Recipe{Source: "waits"})
+	const steps = 10 // and more, of a borrowed thread
+	wait := Slow(6 * time.Second)
+	kills, checked := 0, 0
+	for _, c := range cases {
+		var victims [steps]*Victim
+		var answers [steps]chan Status
+		var killed [steps]time.Duration // after the call began
+		for n := range steps {
+			v := start(t, f)
+			victims[n], answers[n] = v, make(chan Status, 1)
+			begin := time.Now()
+			go func() {
+				line, err := v.Ask(fmt.Sprintf("%s %d", c.call, wait.Milliseconds()))
+				s, perr := parseStatus(line)
+				if err != nil || perr != nil {
+					t.Errorf("%s: %v, %v", c.call, err, perr)
+				}
+				answers[n] <- s
+			}()
+			time.Sleep(Slow(20 * time.Millisecond))
+			if !tool(t, f, v, "apply", n, nil) {
+				t.Fatalf("%s: the tool was not killed at step %d", c.call, n)
+			}
+			kills++
+			killed[n] = time.Since(begin)
+		}
+		for n := range steps {
+			s := <-answers[n]
+			took := time.Duration(s.Values["ms"]) * time.Millisecond
+			name := fmt.Sprintf("%s, killed at step %d, by %v: %s", c.call, n, killed[n], s.Line)
+			if killed[n] < wait {
+				checked++
+				if s.Values["errno"] != c.errno || s.Values["handled"] != 0 {
+					t.Errorf("%s: errno %d expected", name, c.errno)
+				}
+				if !c.early && (took < wait*99/100 || took > wait+killed[n]+wait/4) {
+					t.Errorf("%s: not after %v, or as much later as it was killed", name, wait)
+				}
+			}
+			wantSettledWaits(t, f, victims[n], name)
+			quit(t, victims[n])
+		}
+	}
+	t.Logf("killed %d times", kills)
+	if checked < kills/2 {
+		t.Errorf("only %d of %d kills came in time", checked, kills)
+	}
+}
+
+// wantSettledWaits wants that the next run tidies up, and patches.
+func wantSettledWaits(t *testing.T, f *Fixture, v *Victim, name string) {
+	t.Helper()
+	if r, err := applier.Apply(v.PID, f.Bundle, patient); err != nil || r.Status != applier.Applied {
+		t.Errorf("%s: %+v, %v", name, r, err)
+	}
+	wantVersion(t, v, 2)
+}
