@@ -177,10 +177,7 @@ func (b *borrowed) learn() error {
 			return refused("thread %d has a shadow stack, which a borrowed thread would violate", b.TID)
 		}
 	}
-	if a.Regs.MaskRegset != 0 {
-		b.p.readMasks(b.thread)
-	}
-	return nil
+	return b.p.readMasks(b.thread)
 }
 
 // prepare writes the signal frame and puts the thread in front of a harmless

@@ -3,21 +3,33 @@
 package applier
 
 import (
+	"errors"
 	"fmt"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ulpatch/ulpatch/applier/proc"
 	"github.com/ulpatch/ulpatch/arch"
 )
 
-// readMasks reads from a stopped thread how return addresses are signed.
-func (p *process) readMasks(t *thread) {
-	size := p.arch.Regs.MaskSize
-	set, err := t.Registers(p.arch.Regs.MaskRegset, make([]byte, size))
-	if err != nil || len(set) < size {
-		set = nil // they are not
+// readMasks reads from a stopped thread how return addresses are signed. Where the
+// kernel does not have that set, they are not.
+func (p *process) readMasks(t *thread) error {
+	if p.arch.Regs.MaskRegset == 0 {
+		return nil
 	}
-	p.masks, p.masked = set, true
+	set, err := t.Registers(p.arch.Regs.MaskRegset, make([]byte, p.arch.Regs.MaskSize))
+	switch {
+	case err == nil && len(set) == p.arch.Regs.MaskSize:
+		p.masks = set
+	case err == nil || errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENODEV):
+		p.masks = nil
+	default:
+		return err
+	}
+	p.masked = true
+	return nil
 }
 
 // learnMasks finds out how return addresses are signed, which only a thread that
@@ -43,7 +55,7 @@ func (p *process) learnMasks() error {
 			s := newStopper(p.id.PID, p.arch)
 			s.threads, s.known[tid] = []*thread{t}, t
 			if err := s.stop(s.threads, time.Now().Add(borrowTimeout)); err == nil && !t.gone {
-				p.readMasks(t)
+				_ = p.readMasks(t) // or from another thread
 			}
 			s.release()
 			if p.masked {

@@ -65,7 +65,8 @@
 // A thread that is stopped by PTRACE_INTERRUPT in a system call stands on its
 // svc again, with x0 as it was (Rewound): nothing tells that it was in one, nor
 // whether the kernel meant to go on with a wait that was cut short
-// (restart_syscall). In the stops at the entry and exit of a system call x7 is
+// (restart_syscall). At the exit of the call, where a tracer that was there at its
+// entry stops it, the result still says so (Interrupted). In the stops at the entry and exit of a system call x7 is
 // the kernel's, and what is written to it is lost. A system call keeps the lower
 // 128 bits of the vector registers only (Volatile), and ends streaming mode.
 //
