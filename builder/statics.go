@@ -132,9 +132,10 @@ func (p *pairing) askUser(b *ballot, o, f *atom, os, fs []*atom) {
 			b.vote(usesO[i], usesF[i])
 		}
 	default:
-		usesO, usesF = b.voteAligned(o, f, usesO, usesF)
-		for _, y := range usesF {
-			if x, sure := onlyLike(y, usesO, usesF); sure && x != nil {
+		restO, restF := b.voteAligned(o, f, usesO, usesF)
+		for _, y := range restF {
+			x, sure := onlyLike(y, restO, restF)
+			if sure = sure && (x == nil || rank(x, usesO) == rank(y, usesF)); sure && x != nil {
 				b.vote(x, y)
 			} else if !sure {
 				b.doubt[y] = true
@@ -154,8 +155,8 @@ func (b *ballot) voteAligned(o, f *atom, usesO, usesF []*atom) (restO, restF []*
 	}
 	for _, y := range usesF {
 		switch c := same.forFixed[y]; {
-		case len(c) == 1 && !sameNumber(y, usesO, usesF) && !anchored(o, f, c[0], y, slices.Concat(usesO, usesF)):
-			// One came or went. Code that was put in beside code that begins or ends
+		case len(c) == 1 && (!sameNumber(y, usesO, usesF) || rank(c[0], usesO) != rank(y, usesF)) && !anchored(o, f, c[0], y, slices.Concat(usesO, usesF)):
+			// One came or went, or they are in another order. Code that was put in beside code that begins or ends
 			// like it is aligned as well with the one as with the other.
 			b.doubt[y] = true
 		case len(c) == 1 && len(same.forOrig[c[0]]) == 1:
@@ -188,6 +189,16 @@ func sameNumber(y *atom, os, fs []*atom) bool {
 		}
 	}
 	return n == 0 || !slices.ContainsFunc(os, y.like)
+}
+
+// rank is how many of all before a are like it.
+func rank(a *atom, all []*atom) (n int) {
+	for _, x := range all[:slices.Index(all, a)] {
+		if x.like(a) {
+			n++
+		}
+	}
+	return n
 }
 
 // like tells whether two atoms have the same kind, size and content.
