@@ -18,9 +18,10 @@ import (
 // registers, or hidden in a jmp_buf. Where all that lead into it lead above the
 // hit, nothing will ever return through that.
 //
-// The saved stack pointers are looked for while the process runs. What was found
-// holds for as long as the stack is what it was before that: then nothing has run
-// on it and been saved in another place meanwhile.
+// The saved stack pointers are looked for while the process runs, and read again
+// once it does not. Nothing may have run on the stack meanwhile and been saved in
+// another place: either the stack is what it was before, or what leads into it is a
+// jmp_buf, which programs use again, and must not move.
 
 // idleStack is a stack with hits that the last search could not tell from frames.
 type idleStack struct {
@@ -86,12 +87,15 @@ func holding(regions []scan.Region, at arch.Addr) (scan.Region, bool) {
 	return regions[i], true
 }
 
+// hiddenPointer is which of pointers comes out of a jmp_buf.
+const hiddenPointer = 1
+
 // pointers are the stack pointers that a word may stand for: itself, and what a
 // jmp_buf hides.
 func (s *suspended) pointers(word uint64) [2]arch.Addr {
 	p := [2]arch.Addr{arch.Addr(word)}
 	if m := s.p.arch.Mangling; m != nil && s.guard != 0 {
-		p[1] = arch.Addr(m.Reveal(word, s.guard))
+		p[hiddenPointer] = arch.Addr(m.Reveal(word, s.guard))
 	}
 	return p
 }
@@ -117,14 +121,7 @@ func (s *suspended) isStale(h hit) bool {
 	if !ok || idle == nil || len(idle.contexts) == 0 {
 		return false
 	}
-	same, ok := s.checked[r]
-	if !ok {
-		same = s.digest(r) == idle.digest
-		s.checked[r] = same
-	}
-	if !same {
-		return false
-	}
+	hidden := false // in a jmp_buf that leads above the hit
 	for _, at := range idle.contexts {
 		if r.Start <= at && at < h.at {
 			continue // what lies below the hit on the same stack is as old as it is
@@ -133,13 +130,37 @@ func (s *suspended) isStale(h hit) bool {
 		if s.p.mem.Read(at, buf[:]) != nil {
 			continue
 		}
-		for _, sp := range s.pointers(binary.LittleEndian.Uint64(buf[:])) {
-			if r.Start <= sp && sp <= h.at && s.leadsToCode(at, sp) {
+		for i, sp := range s.pointers(binary.LittleEndian.Uint64(buf[:])) {
+			switch {
+			case sp < r.Start || sp >= r.End:
+			case sp <= h.at && s.leadsToCode(at, sp):
 				return false
+			case sp > h.at && i == hiddenPointer:
+				hidden = hidden || s.hidesCode(at)
 			}
 		}
 	}
-	return true
+	if hidden {
+		return true
+	}
+	same, ok := s.checked[r]
+	if !ok {
+		same = s.digest(r) == idle.digest
+		s.checked[r] = same
+	}
+	return same
+}
+
+// hidesCode tells whether a jmp_buf has its stack pointer at an address: whether a
+// program counter is hidden beside.
+func (s *suspended) hidesCode(at arch.Addr) bool {
+	var beside [8]byte
+	m := s.p.arch.Mangling
+	if s.p.mem.Read(at+arch.Addr(m.PC), beside[:]) != nil {
+		return false
+	}
+	pc := m.Reveal(binary.LittleEndian.Uint64(beside[:]), s.guard)
+	return s.code.contains(s.p.strip(arch.Addr(pc)))
 }
 
 // leadsToCode tells whether a saved stack pointer has a program counter beside

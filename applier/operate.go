@@ -182,6 +182,7 @@ func (o *operation) commit(c *commit, zones []zone) error {
 	// little time later.
 	_ = c.touch(o.p.mem)
 	wait := 2 * time.Millisecond
+	var inside *occupied // of the last try that got as far as that
 	for {
 		o.result.Tries++
 		if err := stacks.survey(); err != nil {
@@ -193,8 +194,12 @@ func (o *operation) commit(c *commit, zones []zone) error {
 		if err == nil || !retryable(err) {
 			return err
 		}
+		errors.As(err, &inside)
 		if time.Now().Add(wait).After(o.deadline) {
-			return fmt.Errorf("%w: %w", ErrBusy, err)
+			if inside != nil {
+				err = fmt.Errorf("%w: %w", ErrBusy, inside)
+			}
+			return err
 		}
 		o.Log.Debug("busy, trying again", "pid", o.p.id.PID, "try", o.result.Tries, "reason", err)
 		o.Busy(o.result.Tries, err)
