@@ -45,7 +45,7 @@ var effects = []effect{
 		ask: openForged,
 	},
 	{
-		fix: "virtio-net-7.2.3", what: "guest: does a network card offer to reset single queues (bit 40)?",
+		fix: "virtio-net-7.2.3", what: "guest: does a network card that is told not to (queue_reset=off) offer to reset single queues?",
 		before: "1", after: "0",
 		ask: offersReset,
 	},
@@ -104,7 +104,7 @@ func offersReset(r *run, n int) (string, error) {
 	const queueReset = 40
 	slot := 0x10 + n
 	_, err := r.guest.execute("device_add", map[string]string{
-		"driver": "virtio-net-pci", "id": fmt.Sprintf("effect%d", n), "addr": fmt.Sprintf("%#x", slot),
+		"driver": "virtio-net-pci", "id": fmt.Sprintf("effect%d", n), "addr": fmt.Sprintf("%#x", slot), "queue_reset": "off",
 	})
 	if err != nil {
 		return "", err

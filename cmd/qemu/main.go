@@ -23,6 +23,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/ulpatch/ulpatch/cmd/internal/ui"
 )
 
 type options struct {
@@ -201,13 +203,14 @@ func (r *run) idle() error {
 // all memory that may refer to it is searched under the stop.
 const purgePause = 30 * time.Second
 
-// tidy frees what reverts have left, and makes sure that nothing is left then.
+// tidy frees what reverts have left. What something in QEMU seems to refer to stays,
+// and has to be named; anything else that stays is a leak.
 func (r *run) tidy(ctx context.Context) error {
 	r.progress("purging")
 	if _, err := r.guest.mark(); err != nil {
 		return err
 	}
-	a, err := r.tools.purge(ctx, r.guest.pid(), purgePause)
+	kept, err := r.purged(ctx)
 	if err != nil {
 		return err
 	}
@@ -215,15 +218,32 @@ func (r *run) tidy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	left, err := leftBehind(r.guest.pid())
-	if err != nil {
-		return err
-	}
-	r.say("purged: %s; %d mappings of patches are left; the guest's longest stall %.1f ms", a.Status, len(left), float64(c.StallUS)/1e3)
-	if len(left) > 0 {
-		return fmt.Errorf("left in memory: %v: %v", left, a.Kept)
-	}
+	r.say("purged: nothing is left, but of %d fixes%s; the guest's longest stall %.1f ms", len(kept), reasons(kept), float64(c.StallUS)/1e3)
 	return nil
+}
+
+// purged frees what reverts have left, and returns what has to stay.
+func (r *run) purged(ctx context.Context) (kept []kept, err error) {
+	a, err := r.tools.purge(ctx, r.guest.pid(), purgePause)
+	if err != nil {
+		return nil, err
+	}
+	if a.exit != ui.Done && a.exit != ui.NoMatch {
+		return nil, a.failure()
+	}
+	left, err := leftBehind(r.guest.pid())
+	if err == nil && len(left) > 0 && len(a.Kept) == 0 {
+		err = fmt.Errorf("left behind: %v", left)
+	}
+	return a.Kept, err
+}
+
+func reasons(kept []kept) string {
+	text := ""
+	for _, k := range kept {
+		text += fmt.Sprintf("; %s: %s", k.ID, k.Why)
+	}
+	return text
 }
 
 // finish has the guest verify its data a last time, ends QEMU and checks what it

@@ -55,8 +55,11 @@ type operation struct {
 	Tries    int     `json:"tries"`
 	Threads  int     `json:"threads"`
 	Error    string  `json:"error"`
-	Kept     []any   `json:"kept"`
+	Kept     []kept  `json:"kept"`
 }
+
+// kept is a reverted patch that stays in memory.
+type kept struct{ ID, Why string }
 
 // call runs a program to its end. An error means that there is no answer.
 func (t *tools) call(ctx context.Context, program string, args ...string) (answer, error) {
