@@ -45,7 +45,7 @@ func main() {
 	flag.BoolVar(&o.keep, "keep", false, "keep the scratch folder, with bundles and logs")
 	flag.BoolVar(&o.startOnly, "n", false, "only start, probe and end the images; nothing is built or patched")
 	flag.IntVar(&o.parallel, "parallel", 1, "cases at once, 1 or 2")
-	flag.DurationVar(&o.applyTimeout, "timeout", 10*time.Second, "how long an apply may wait for a quiet moment")
+	flag.DurationVar(&o.applyTimeout, "timeout", 10*time.Second, "how long an apply or a revert may wait for a quiet moment")
 	flag.DurationVar(&o.caseLimit, "limit", 4*time.Minute, "how long a case may take")
 	flag.Usage = func() {
 		fmt.Fprintln(flag.CommandLine.Output(), "corpus [flags] DIR: DIR holds *.tar.zst, or pairs/ unpacked, or what -prepare made")

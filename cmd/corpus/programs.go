@@ -101,7 +101,7 @@ func (s *shared) apply(ctx context.Context, pid int, bundle string) (answer, err
 }
 
 func (s *shared) revert(ctx context.Context, pid int, id string) (answer, error) {
-	return s.call(ctx, "ulpatch-apply", "revert", "--pid", strconv.Itoa(pid), "--json", id)
+	return s.call(ctx, "ulpatch-apply", "revert", "--pid", strconv.Itoa(pid), "--timeout", s.timeout.String(), "--json", id)
 }
 
 func (s *shared) list(ctx context.Context, pid int) (answer, error) {

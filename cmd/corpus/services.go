@@ -45,7 +45,7 @@ type shared struct {
 	cross   string        // prefix of the compiler's name, as aarch64-linux-gnu-
 	key     string        // secret key; "" where all bundles are there already
 	trust   string        // public key
-	timeout time.Duration // of one apply
+	timeout time.Duration // of one apply or revert
 
 	compiling sync.Mutex
 }
