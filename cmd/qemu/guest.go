@@ -140,7 +140,7 @@ func (g *guest) start(k *kit, memory int) error {
 		"-M", "pc,memory-backend=ram", "-m", strconv.Itoa(memory), "-smp", strconv.Itoa(guestCPUs),
 		"-accel", "tcg,thread=multi", "-cpu", "max,-cx16",
 		"-kernel", k.kernel, "-initrd", k.initrd,
-		"-append", fmt.Sprintf("console=ttyS0 loglevel=4 panic=-1 %s%d %s%d",
+		"-append", fmt.Sprintf("console=ttyS0 loglevel=4 panic=-1 no_timer_check %s%d %s%d",
 			talk.PortWord, g.echo.port(), talk.WorkersWord, workersOnDisk),
 		"-serial", "file:"+g.path("console.log"),
 		"-chardev", "socket,id=control,server=on,wait=off,path="+g.path("control"), "-serial", "chardev:control",

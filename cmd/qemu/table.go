@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 )
 
@@ -33,26 +35,24 @@ func printTable(w io.Writer, fixes []*fix) {
 	printSums(w, "stacked", fixes, func(f *fix) attempt { return f.row.Stacked })
 }
 
+// cells are an attempt's: six, or five without the time of the search.
 func cells(a attempt, search bool) string {
-	if a.Outcome == notTried {
-		return "-\t\t\t\t\t"
-	}
-	name := string(a.Outcome)
-	if a.Codes != "" {
-		name += " " + a.Codes
-	}
-	if a.Outcome != applied {
-		name += "\t\t\t\t\t"
-		if search {
-			name += "\t"
+	text := []string{string(a.Outcome), "", "", "", "", ""}
+	switch a.Outcome {
+	case notTried:
+		text[0] = "-"
+	case applied:
+		text[1] = strconv.Itoa(a.Apply.Tries)
+		for i, us := range []float64{a.Apply.PauseUS, a.Apply.SearchUS, float64(a.Load.StallUS), a.Revert.PauseUS} {
+			text[2+i] = fmt.Sprintf("%.1f", us/1e3)
 		}
-		return name
+	default:
+		text[0] = strings.TrimSpace(text[0] + " " + a.Codes)
 	}
-	text := fmt.Sprintf("%s\t%d\t%.1f\t", name, a.Apply.Tries, a.Apply.PauseUS/1e3)
-	if search {
-		text += fmt.Sprintf("%.0f\t", a.Apply.SearchUS/1e3)
+	if !search {
+		text = slices.Delete(text, 3, 4)
 	}
-	return text + fmt.Sprintf("%.1f\t%.1f\t", float64(a.Load.StallUS)/1e3, a.Revert.PauseUS/1e3)
+	return strings.Join(text, "\t") + "\t"
 }
 
 func printSums(w io.Writer, name string, fixes []*fix, of func(*fix) attempt) {
