@@ -76,12 +76,12 @@ func askHost(bug string) func(*instance) (string, error) {
 // hugeFirstPacket: a client whose first packet is not CONNECT has to be cut off
 // before it can make the broker wait for 256 MiB.
 func hugeFirstPacket(broker *instance) (string, error) {
-	connection, err := net.DialTimeout("tcp", broker.address, 5*time.Second)
+	connection, err := net.DialTimeout("tcp", broker.address, seconds(5))
 	if err != nil {
 		return "", err
 	}
 	defer connection.Close()
-	if err := connection.SetDeadline(time.Now().Add(3 * time.Second)); err != nil {
+	if err := connection.SetDeadline(time.Now().Add(seconds(2))); err != nil {
 		return "", err
 	}
 	if _, err := io.WriteString(connection, "\x30\xff\xff\xff\x7f\x00\x01a"); err != nil {

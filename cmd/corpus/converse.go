@@ -37,7 +37,7 @@ func converse(at place, path string, args ...string) (*instance, error) {
 	ask := func(question string) (string, error) {
 		lock.Lock()
 		defer lock.Unlock()
-		if err := answers.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := answers.SetReadDeadline(time.Now().Add(seconds(10))); err != nil {
 			return "", err
 		}
 		if _, err := io.WriteString(questions, question+"\n"); err != nil {
@@ -53,7 +53,7 @@ func converse(at place, path string, args ...string) (*instance, error) {
 		if err := process.ended(); err != nil {
 			return err
 		}
-		return errors.Join(questions.Close(), process.wait(15*time.Second), answers.Close())
+		return errors.Join(questions.Close(), process.wait(seconds(15)), answers.Close())
 	}
 	return &instance{daemon: process, ask: ask, stop: stop}, nil
 }

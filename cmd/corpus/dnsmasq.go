@@ -31,7 +31,7 @@ var dnsmasq = service{images: []string{"dnsmasq"}, start: func(ctx context.Conte
 			"host.example.": "192.0.2.1",
 			fmt.Sprintf("n%d.elsewhere.example.", asked.Add(1)): "192.0.2.2",
 		} {
-			if err := probeDNS(address, name, want, 5*time.Second); err != nil {
+			if err := probeDNS(address, name, want, seconds(5)); err != nil {
 				return err
 			}
 		}
@@ -65,7 +65,7 @@ var forgeries atomic.Int64
 // must be dropped.
 func forgedSubnet(server *instance) (string, error) {
 	name := fmt.Sprintf("%s%d.example.", forgery, forgeries.Add(1))
-	err := probeDNS(server.address, name, "192.0.2.2", 2*time.Second)
+	err := probeDNS(server.address, name, "192.0.2.2", seconds(2))
 	var refused *net.DNSError
 	if errors.As(err, &refused) && refused.IsTimeout {
 		return fixed, nil

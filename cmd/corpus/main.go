@@ -45,6 +45,7 @@ func main() {
 	flag.BoolVar(&o.keep, "keep", false, "keep the scratch folder, with bundles and logs")
 	flag.BoolVar(&o.startOnly, "n", false, "only start, probe and end the images; nothing is built or patched")
 	flag.IntVar(&o.parallel, "parallel", 1, "cases at once, 1 or 2")
+	flag.IntVar(&patience, "patience", patience, "`FACTOR` of all limits of time for answers, for a slow machine")
 	flag.DurationVar(&o.applyTimeout, "timeout", 10*time.Second, "how long an apply or a revert may wait for a quiet moment")
 	flag.DurationVar(&o.caseLimit, "limit", 4*time.Minute, "how long a case may take")
 	flag.Usage = func() {
@@ -52,7 +53,7 @@ func main() {
 		flag.PrintDefaults()
 	}
 	flag.Parse()
-	if flag.NArg() != 1 || o.parallel < 1 || o.parallel > 2 || !slices.Contains([]string{sections, plain, clang, "all"}, o.flavour) {
+	if flag.NArg() != 1 || o.parallel < 1 || o.parallel > 2 || patience < 1 || !slices.Contains([]string{sections, plain, clang, "all"}, o.flavour) {
 		flag.Usage()
 		os.Exit(2)
 	}

@@ -103,7 +103,7 @@ func (d *daemon) quit(signal syscall.Signal) error {
 	if err := d.cmd.Process.Signal(signal); err != nil {
 		return err
 	}
-	return d.wait(15 * time.Second)
+	return d.wait(seconds(15))
 }
 
 // kill ends the whole process group at once, whatever state it is in.
@@ -135,7 +135,7 @@ func (d *daemon) family() []int {
 
 // eventually tries until it works, the daemon is dead, or time is up.
 func (d *daemon) eventually(ctx context.Context, try func() error) error {
-	limit := time.After(20 * time.Second)
+	limit := time.After(seconds(20))
 	for {
 		err := try()
 		if err == nil {

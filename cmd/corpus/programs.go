@@ -61,13 +61,13 @@ func (a answer) crashed() bool {
 // call runs ulpatch-build or ulpatch-apply. An error means that it could not be
 // run, or did not end in time.
 func (s *shared) call(ctx context.Context, program string, args ...string) (answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, seconds(120))
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, program), args...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 10 * time.Second
+	cmd.WaitDelay = seconds(10)
 	started := time.Now()
 	err := cmd.Run()
 	a := answer{stdout: stdout.String(), stderr: stderr.String(), took: time.Since(started)}

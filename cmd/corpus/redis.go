@@ -55,12 +55,12 @@ var redisProbes atomic.Int64
 
 // probeRedis asks one command after another on one connection.
 func probeRedis(address string) error {
-	connection, err := net.DialTimeout("tcp", address, 5*time.Second)
+	connection, err := net.DialTimeout("tcp", address, seconds(5))
 	if err != nil {
 		return err
 	}
 	defer connection.Close()
-	if err := connection.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := connection.SetDeadline(time.Now().Add(seconds(5))); err != nil {
 		return err
 	}
 	number := redisProbes.Add(1)

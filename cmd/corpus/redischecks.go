@@ -37,12 +37,12 @@ func (c *redisClient) do(words ...string) string {
 }
 
 func (c *redisClient) try(words []string) (string, error) {
-	connection, err := net.DialTimeout("tcp", c.address, 5*time.Second)
+	connection, err := net.DialTimeout("tcp", c.address, seconds(5))
 	if err != nil {
 		return "", err
 	}
 	defer connection.Close()
-	if err := connection.SetDeadline(time.Now().Add(15 * time.Second)); err != nil {
+	if err := connection.SetDeadline(time.Now().Add(seconds(15))); err != nil {
 		return "", err
 	}
 	var request strings.Builder

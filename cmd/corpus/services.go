@@ -131,7 +131,7 @@ func freePort() (port, address string, err error) {
 
 // request sends a text and reads until the answer holds want.
 func request(address, question, want string) error {
-	connection, err := net.DialTimeout("tcp", address, 5*time.Second)
+	connection, err := net.DialTimeout("tcp", address, seconds(5))
 	if err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func request(address, question, want string) error {
 // exchange is request on a connection, which it closes.
 func exchange(connection net.Conn, question, want string) error {
 	defer connection.Close()
-	if err := connection.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := connection.SetDeadline(time.Now().Add(seconds(5))); err != nil {
 		return err
 	}
 	if _, err := connection.Write([]byte(question)); err != nil {

@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -73,7 +72,7 @@ var tiffTools = service{images: []string{"tiffcrop", "tiffcp"}, start: func(ctx 
 		stop: func() error {
 			first.release()
 			second.release()
-			if err := d.wait(20 * time.Second); err != nil {
+			if err := d.wait(seconds(20)); err != nil {
 				return err
 			}
 			return sameContent(wanted, output)

@@ -74,7 +74,7 @@ func (w *watch) count() (int, error) {
 // serving waits until every instance had time to answer again.
 func (w *watch) serving(instances int) error {
 	before, err := w.count()
-	for limit := time.Now().Add(15 * time.Second); err == nil && time.Now().Before(limit); {
+	for limit := time.Now().Add(seconds(15)); err == nil && time.Now().Before(limit); {
 		time.Sleep(5 * time.Millisecond)
 		var now int
 		if now, err = w.count(); now >= before+3*instances {
