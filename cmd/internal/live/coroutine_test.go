@@ -21,8 +21,7 @@ func TestCoroutine(t *testing.T) {
 			v := start(t, f, kind)
 			ask(t, v, "enter", "inside=1 last=0")
 
-			impatient := patient
-			impatient.Timeout = Slow(300 * time.Millisecond)
+			impatient := within(300 * time.Millisecond)
 			_, err := applier.Apply(v.PID, f.Bundle, impatient)
 			if !errors.Is(err, applier.ErrBusy) || !strings.Contains(err.Error(), "a coroutine is in work") {
 				t.Fatalf("while the coroutine is inside: %v", err)

@@ -43,7 +43,7 @@ func TestNeverLeaves(t *testing.T) {
 	f := build(t, Recipe{Source: "inside"})
 	v := start(t, f)
 	begin := time.Now()
-	_, err := applier.Apply(v.PID, f.Bundle, applier.Options{Timeout: Slow(time.Second)})
+	_, err := applier.Apply(v.PID, f.Bundle, within(time.Second))
 	var aerr *applier.Error
 	if !errors.Is(err, applier.ErrBusy) || !errors.As(err, &aerr) || aerr.State != applier.Restored {
 		t.Fatalf("%v", err)
@@ -59,7 +59,9 @@ func TestNeverLeaves(t *testing.T) {
 	}
 	cancel := make(chan struct{})
 	time.AfterFunc(200*time.Millisecond, func() { close(cancel) })
-	_, err = applier.Apply(v.PID, f.Bundle, applier.Options{Timeout: time.Minute, Cancel: cancel})
+	cancelable := within(time.Minute)
+	cancelable.Cancel = cancel
+	_, err = applier.Apply(v.PID, f.Bundle, cancelable)
 	if !errors.Is(err, applier.ErrCanceled) || strings.Contains(protections(t, v.PID), "ulpatch") {
 		t.Errorf("canceled: %v", err)
 	}

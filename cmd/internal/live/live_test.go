@@ -60,6 +60,13 @@ func wantVersion(t *testing.T, v *Victim, version int) {
 // patience of tests, on machines that do other things too.
 var patient = applier.Options{Timeout: 3 * time.Minute, Pause: Slow(500 * time.Millisecond)}
 
+// within is patience that ends: d is the time for a machine that is not emulated.
+func within(d time.Duration) applier.Options {
+	o := patient
+	o.Timeout = Slow(d)
+	return o
+}
+
 func apply(t *testing.T, v *Victim, f *Fixture) *applier.Result {
 	t.Helper()
 	r, err := applier.Apply(v.PID, f.Bundle, patient)

@@ -220,7 +220,7 @@ func TestTraced(t *testing.T) {
 	if err := <-traced; err != nil {
 		t.Fatal(err)
 	}
-	_, err := applier.Apply(v.PID, f.Bundle, applier.Options{Timeout: Slow(time.Second)})
+	_, err := applier.Apply(v.PID, f.Bundle, within(time.Second))
 	var aerr *applier.Error
 	if !errors.As(err, &aerr) || aerr.State == applier.Unknown || !strings.Contains(err.Error(), "is tracing the process") {
 		t.Fatalf("%v", err)
@@ -316,7 +316,7 @@ func TestDeadMainThread(t *testing.T) {
 func TestVfork(t *testing.T) {
 	f := build(t, Recipe{Source: "odd"})
 	v := start(t, f, "vfork")
-	_, err := applier.Apply(v.PID, f.Bundle, applier.Options{Timeout: Slow(500 * time.Millisecond)})
+	_, err := applier.Apply(v.PID, f.Bundle, within(500*time.Millisecond))
 	if !errors.Is(err, applier.ErrBusy) {
 		t.Fatalf("%v", err)
 	}
@@ -369,7 +369,7 @@ func TestExit(t *testing.T) {
 			time.Sleep(rand.N(OperationTime()))
 			_ = unix.Kill(v.PID, unix.SIGKILL)
 		}()
-		if _, err := applier.Apply(v.PID, f.Bundle, applier.Options{Timeout: Slow(5 * time.Second)}); err != nil {
+		if _, err := applier.Apply(v.PID, f.Bundle, within(5*time.Second)); err != nil {
 			t.Log(err) // it may or may not have been in time
 		}
 		v.Kill()
@@ -404,7 +404,7 @@ func TestExec(t *testing.T) {
 	}()
 	applied := 0
 	for range Scale(12) {
-		_, err := applier.Apply(v.PID, f.Bundle, applier.Options{Timeout: Slow(5 * time.Second)})
+		_, err := applier.Apply(v.PID, f.Bundle, within(5*time.Second))
 		var aerr *applier.Error
 		switch {
 		case err == nil:

@@ -70,18 +70,28 @@ Dir::State::status "%[1]s/status";
 
 // machineMirror is where the machine has its own packages from.
 func machineMirror(ctx context.Context) (string, error) {
-	out, err := command(ctx, nil, "apt-get", "indextargets", "--format", "$(SITE) $(RELEASE)", "Component: main")
+	out, err := command(ctx, nil, "apt-get", "update", "--print-uris")
 	if err != nil {
 		return "", fmt.Errorf("the machine's package sources: %w", err)
 	}
-	// The archive itself, not that of its security updates, which has no kernels
-	// of other suites.
-	for line := range strings.Lines(string(out)) {
-		if site, release, ok := strings.Cut(strings.TrimSpace(line), " "); ok && !strings.Contains(release, "-") {
-			return site, nil
-		}
+	if mirror, ok := mirrorOf(string(out)); ok {
+		return mirror, nil
 	}
 	return "", errors.New("the machine's apt settings name no Debian mirror, from which kernels could be fetched")
+}
+
+// mirrorOf finds the archive itself, not that of its security updates, which has
+// no kernels of other suites.
+func mirrorOf(uris string) (string, bool) {
+	for line := range strings.Lines(uris) {
+		uri, _, _ := strings.Cut(strings.TrimPrefix(line, "'"), "'")
+		mirror, rest, ok := strings.Cut(uri, "/dists/")
+		suite, file, _ := strings.Cut(rest, "/")
+		if ok && file == "InRelease" && !strings.Contains(suite, "-") {
+			return mirror, true
+		}
+	}
+	return "", false
 }
 
 func (a *apt) run(ctx context.Context, name string, args ...string) ([]byte, error) {
