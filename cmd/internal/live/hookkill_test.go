@@ -105,7 +105,7 @@ func TestHookKilled(t *testing.T) {
 	v := start(t, f)
 	step := 1
 	if Emulated() {
-		step = 5
+		step = 12
 	}
 	kills := 0
 	for _, what := range []string{"apply", "revert"} {

@@ -98,9 +98,12 @@ static SEPARATE __attribute__((unused)) int hook(int stage)
 		atomic_fetch_add(&errors, 1); /* one at a time */
 	long slow = control[1].value; /* milliseconds, once */
 	control[1].value = 0;
-	while (slow-- > 0) {
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	for (const long end = now.tv_sec * 1000 + now.tv_nsec / 1000000 + slow; now.tv_sec * 1000 + now.tv_nsec / 1000000 < end;) {
 		struct timespec t = {0, 1000 * 1000};
 		nanosleep(&t, NULL);
+		clock_gettime(CLOCK_MONOTONIC, &now);
 	}
 	atomic_fetch_sub(&inside, 1);
 	if (control[2].value == stage + 1)
