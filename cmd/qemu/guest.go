@@ -194,13 +194,21 @@ func (g *guest) connect() (err error) {
 			return fmt.Errorf("the guest does not answer: %w", err)
 		}
 	}
-	// Answers to earlier questions may still come.
+	return g.drain()
+}
+
+// drain reads what may still come of answers to earlier questions.
+func (g *guest) drain() error {
 	for {
 		if err := g.control.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
 			return err
 		}
-		if _, err := g.answers.ReadString('\n'); err != nil {
+		_, err := g.answers.ReadString('\n')
+		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return nil
+		}
+		if err != nil {
+			return err
 		}
 	}
 }
@@ -260,7 +268,11 @@ func (g *guest) verify() (talk.Counters, error) {
 func (g *guest) ended() error {
 	select {
 	case <-g.done:
-		return fmt.Errorf("QEMU has ended: %v: %s", g.end, g.lastWords())
+		how := g.end
+		if how == nil {
+			how = errors.New("exit status 0")
+		}
+		return fmt.Errorf("QEMU has ended: %w: %s", how, g.lastWords())
 	default:
 		return nil
 	}
