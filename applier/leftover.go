@@ -23,18 +23,20 @@ import (
 // another place: either the stack is what it was before, or what leads into it is a
 // jmp_buf, which programs use again, and must not move.
 
-// idleStack is a stack with hits that the last search could not tell from frames.
+// idleStack is a stack that may hold hits which cannot be told from frames by
+// themselves.
 type idleStack struct {
 	digest   uint64
 	contexts []arch.Addr // the words that might be saved stack pointers into it
 }
 
-// judge looks for what leads into the stacks of the last search's hits.
+// judge looks for what leads into the stacks that the last search found return
+// addresses into zones on: on another one of them there may be a hit next time.
 func (s *suspended) judge() {
 	s.idle = map[scan.Region]*idleStack{}
 	var stacks []scan.Region
-	for _, h := range s.hits {
-		r, ok := s.stackOf(h)
+	for _, suspect := range s.suspects {
+		r, ok := s.stackOf(suspect.Start)
 		if !ok || s.idle[r] != nil {
 			continue
 		}
@@ -61,9 +63,9 @@ func (s *suspended) judge() {
 	}
 }
 
-// stackOf is the mapping of a hit, if it holds a stack and nothing else.
-func (s *suspended) stackOf(h hit) (scan.Region, bool) {
-	m, ok := s.maps.Find(h.at)
+// stackOf is the mapping that an address lies in, if that could be a stack's alone.
+func (s *suspended) stackOf(at arch.Addr) (scan.Region, bool) {
+	m, ok := s.maps.Find(at)
 	return scan.Region{Start: m.Start, End: m.End}, ok && m.End-m.Start <= smallRegion && m.Path != "[heap]"
 }
 
@@ -116,7 +118,7 @@ func (s *suspended) digest(r scan.Region) uint64 {
 
 // isStale tells whether a hit is left over, while nothing runs.
 func (s *suspended) isStale(h hit) bool {
-	r, ok := s.stackOf(h)
+	r, ok := s.stackOf(h.at)
 	idle := s.idle[r]
 	if !ok || idle == nil || len(idle.contexts) == 0 {
 		return false
