@@ -76,8 +76,14 @@ type Arch struct {
 	// Constant tells the constant that an instruction, which code is, sets a
 	// register or memory to, and the bits that hold it. It may be nil.
 	Constant func(code []byte) (v int64, mask []byte, ok bool)
+	// Displaced tells apart what an instruction does and the constant that it adds
+	// to a register for an address in memory. ok is false where it adds none.
+	Displaced func(code []byte) (d Displaced, ok bool)
+	// Sets tells whether an instruction may change a register, by its number in
+	// Displaced. It is true where that is not known.
+	Sets func(code []byte, reg int) bool
 	// CalleeSaved says whether a register of an Effect survives a call. StackBases
-	// are the registers that point to the function's own stack frame.
+	// are the registers that may point to the function's own stack frame.
 	CalleeSaved func(reg int) bool
 	StackBases  []int
 	// Relax recognises what a linker made of the instructions round a relocation
@@ -175,6 +181,15 @@ const (
 
 func (k Kind) String() string {
 	return [...]string{"plain", "jump", "conditional jump", "call", "indirect jump", "indirect call", "return", "stop"}[k]
+}
+
+// Displaced is an instruction with an operand in memory at Base + Disp, perhaps
+// plus an index. Shape is the instruction without Disp, the same for all of
+// them, however many bytes they take.
+type Displaced struct {
+	Base  int // a register's number, as the instruction encodes it
+	Disp  int64
+	Shape []byte
 }
 
 // Insn is what is known of one decoded instruction.

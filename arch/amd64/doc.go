@@ -53,6 +53,8 @@ var Arch = &arch.Arch{
 	Effect:      effect,
 	Constant:    constant,
 	Bound:       bound,
+	Displaced:   displaced,
+	Sets:        sets,
 	CalleeSaved: calleeSaved,
 	StackBases:  []int{rsp, rbp},
 	EndsInCall:  endsInCall,

@@ -42,6 +42,13 @@ type decoder struct {
 
 	modrm byte
 
+	// A memory operand of a base register and a displacement of so many bytes.
+	based            bool
+	base             int
+	modrmOff         int
+	dispOff, dispLen int
+	extended         bool // VEX, EVEX, REX2 or XOP, which have other bits for registers
+
 	kind           arch.Kind
 	nop            bool
 	relOff, relLen int // the PC-relative field; relLen 0: none
@@ -99,6 +106,10 @@ func (d *decoder) instruction() {
 			continue
 		}
 		break
+	}
+	switch oneByte[op] {
+	case opREX2, opVEX2, opVEX3, opPopXOP, opEVEX:
+		d.extended = true
 	}
 	switch oneByte[op] {
 	case opEscape:
@@ -294,6 +305,7 @@ func (d *decoder) branch(n int) {
 
 // memory steps over ModRM, SIB and displacement, and imm bytes of immediate.
 func (d *decoder) memory(imm int) {
+	d.modrmOff = d.pos
 	d.modrm = d.next()
 	mod, rm := d.modrm>>6, d.modrm&7
 	switch {
@@ -306,12 +318,14 @@ func (d *decoder) memory(imm int) {
 		if rm == 4 {
 			base = d.next() & 7
 		}
+		d.based, d.base, d.dispOff = mod != 0 || base != 5, int(base|d.rex&1<<3), d.pos
 		switch {
 		case mod == 1:
 			d.skip(1)
 		case mod == 2, base == 5:
 			d.skip(4)
 		}
+		d.dispLen = d.pos - d.dispOff
 	}
 	d.skip(imm)
 }
