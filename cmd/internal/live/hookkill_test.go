@@ -3,6 +3,7 @@
 package live
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"os"
@@ -33,6 +34,9 @@ func TestHookTool(t *testing.T) {
 	}
 	opts := patient
 	opts.Step = func(name string) {
+		if name == "hook:entered" {
+			fmt.Println(name)
+		}
 		// With one of two functions switched over, objects would get shadows that
 		// nobody frees: that is promised by no document.
 		if step--; step < 0 && name != "commit:edit" {
@@ -58,6 +62,19 @@ func tool(t *testing.T, f *Fixture, v *Victim, what string, step int, wait func(
 	cmd.Env = append(os.Environ(), toolVariable+"="+fmt.Sprint(what, " ", v.PID, " ", f.BundlePath, " ", f.TrustPath, " ", strconv.Itoa(step)))
 	var out limited
 	cmd.Stdout, cmd.Stderr = &out, &out
+	if wait != nil { // until a hook has begun
+		cmd.Stdout = nil
+		in, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.Close()
+		begun := wait
+		wait = func(p *os.Process) {
+			_, _ = bufio.NewReader(in).ReadString('\n')
+			begun(p)
+		}
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -156,8 +173,8 @@ func TestHookOutlivesTool(t *testing.T) {
 		before := status(t, v).Values[c.hook]
 		set(t, v, "slow", slow)
 		killed := tool(t, f, v, c.what, 1<<20, func(p *os.Process) {
-			// The hook may have taken the very thread that answers: it is watched from outside.
-			time.Sleep(time.Duration(slow) * time.Millisecond / 2)
+			// The hook may have taken the very thread that answers: it cannot be asked.
+			time.Sleep(time.Duration(slow) * time.Millisecond / 5)
 			_ = p.Kill()
 		})
 		if !killed {
