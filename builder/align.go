@@ -5,6 +5,7 @@ package builder
 import (
 	"fmt"
 	"hash/maphash"
+	"maps"
 	"slices"
 
 	"github.com/ulpatch/ulpatch/arch"
@@ -34,6 +35,20 @@ type step struct {
 
 func align(o, f *atom) alignment {
 	x, y := steps(o), steps(f)
+	pairs := alignment{}
+	for j, i := range match(x, y) {
+		if x[i].end-x[i].first != y[j].end-y[j].first {
+			continue
+		}
+		for k := range y[j].end - y[j].first {
+			pairs[y[j].first+k] = x[i].first + k
+		}
+	}
+	return pairs
+}
+
+// match gives the instruction of x for an instruction of y, by their indexes.
+func match(x, y []step) map[int]int {
 	ox, oy := uniqueRuns(x), uniqueRuns(y)
 	toO, toF := map[int]int{}, map[int]int{}
 	const doubt = -1
@@ -68,16 +83,8 @@ func align(o, f *atom) alignment {
 		}
 		done[j-i] = end
 	}
-	pairs := alignment{}
-	for j, i := range toO {
-		if i == doubt || toF[i] == doubt || x[i].end-x[i].first != y[j].end-y[j].first {
-			continue
-		}
-		for k := range y[j].end - y[j].first {
-			pairs[y[j].first+k] = x[i].first + k
-		}
-	}
-	return pairs
+	maps.DeleteFunc(toO, func(_, i int) bool { return i == doubt || toF[i] == doubt })
+	return toO
 }
 
 // anchored tells whether references to an atom of the original function and to

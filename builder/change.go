@@ -21,6 +21,7 @@ type unit struct {
 	dropped   []string              // functions that the patch spec excludes
 	onlyLines []string              // functions that differ in line numbers alone, and stay
 	lines     bool                  // these change as well
+	shifted   *ShiftReport          // accesses that moved, where types are not known
 	hooks     []hook
 
 	alignments map[*atom]alignment     // by function of fixed, where they were needed

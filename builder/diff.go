@@ -175,6 +175,9 @@ func (d *diff) finish() (*Result, error) {
 	r := d.result
 	d.judgeHooks()
 	for _, u := range d.units {
+		if u.shifted != nil && len(d.member[u]) > 0 {
+			d.warn("%s: %s", u.name, u.shifted)
+		}
 		r.Report.Units = append(r.Report.Units, u.report(d.member[u], d.allowed[u]))
 	}
 	if len(d.refusals) == 0 && len(r.Payloads) == 0 {
@@ -205,7 +208,7 @@ func (d *diff) whyNothing() *Refusal {
 }
 
 func (u *unit) report(images []string, allowed []AllowReport) UnitReport {
-	r := UnitReport{Name: u.name, New: u.orig == nil, Excluded: u.dropped, Lines: u.onlyLines, Images: images, Allowed: allowed, Changed: []Change{}}
+	r := UnitReport{Name: u.name, New: u.orig == nil, Excluded: u.dropped, Lines: u.onlyLines, Images: images, Allowed: allowed, Shifted: u.shifted, Changed: []Change{}}
 	for _, f := range u.fixed.atoms {
 		if d := u.changed[f]; d != nil {
 			r.Changed = append(r.Changed, Change{f.name, f.kind.String(), d.String(), d.Old, d.New})

@@ -16,7 +16,10 @@ import (
 // shifted returns the variable, and both offsets, of a function that differs
 // from its original only so. Literals and functions have no layout.
 func (c *comparer) shifted(o, f *atom) (name string, d *Difference) {
-	if _, differ := firstDifference(o, f); differ || o.size != f.size || len(o.refs) != len(f.refs) {
+	if _, differ := firstDifference(o, f); differ {
+		return c.shiftedAccess(o, f)
+	}
+	if o.size != f.size || len(o.refs) != len(f.refs) {
 		return "", nil
 	}
 	for i := range o.refs {

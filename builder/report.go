@@ -21,7 +21,10 @@ type UnitReport struct {
 	Allowed  []AllowReport `json:"allowed,omitempty"`
 	Excluded []string      `json:"excluded,omitempty"` // changed functions that the patch spec leaves as they are
 	Lines    []string      `json:"lines,omitempty"`    // functions that differ in line numbers alone, and stay as they are
-	Images   []string      `json:"images"`             // names of the images that it is part of
+	// Shifted are accesses that moved, where debug information does not tell the
+	// layout of types.
+	Shifted *ShiftReport `json:"shifted,omitempty"`
+	Images  []string     `json:"images"` // names of the images that it is part of
 }
 
 // Change is a function or constant that differs.

@@ -7,6 +7,7 @@ import (
 	"debug/dwarf"
 	"debug/elf"
 	"fmt"
+	"slices"
 )
 
 // What a process has allocated is laid out as the original types say, and no
@@ -130,16 +131,23 @@ func offset(bit int64) string {
 	return fmt.Sprintf("%#x", bit/8)
 }
 
-// judgeTypes refuses other layouts of types that the unit knows.
+// judgeTypes refuses other layouts of types that the unit knows. Where it knows
+// none, other offsets of accesses are noted.
 func (u *unit) judgeTypes(orig, fixed []byte) {
 	if len(u.changed) == 0 {
 		return
 	}
+	var after map[string]*record
 	before := records(orig)
-	if len(before) == 0 {
+	if len(before) > 0 {
+		after = records(fixed)
+	}
+	if len(after) == 0 {
+		if !slices.ContainsFunc(u.troubles, func(t trouble) bool { return t.refusal.Code == CodeLayout }) {
+			u.suspectLayout()
+		}
 		return
 	}
-	after := records(fixed)
 	for _, name := range sortedKeys(after) {
 		old := before[name]
 		if old == nil {
