@@ -89,7 +89,11 @@ static int disturb(void)
 {
 	const struct timespec t = {0, 1000 * 1000};
 	char bytes[4096];
-	volatile long double x = 0.5L;
+#ifdef __x86_64__
+	volatile long double x = 0.5L; /* the x87 stack */
+#else
+	volatile double x = 0.5;
+#endif
 	memset(bytes, (int)(x * 200), sizeof bytes);
 	nanosleep(&t, NULL);
 	int odd = registers_clear();
