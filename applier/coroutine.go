@@ -34,7 +34,8 @@ type suspended struct {
 	looks    []scan.Region // what looked like stacks in the last survey
 	chain    *chain
 	hits     []hit         // of the last search: what may be frames
-	suspects []scan.Region // of the last search: what holds return addresses into zones at all
+	suspects []scan.Region // those that held return addresses into zones
+	own      []scan.Region // stacks that threads were on, in the last search
 	guard    uint64        // the C library's secret, once it is known
 	guarded  bool
 	seed     maphash.Seed
@@ -103,15 +104,18 @@ func (s *suspended) survey() error {
 	if err != nil {
 		return err
 	}
-	s.maps, s.looks, s.read = maps, nil, 0
+	s.maps, s.looks, s.suspects, s.read = maps, nil, nil, 0
 	for _, r := range scan.Writable(maps, searchable) {
 		var pages []scan.Region
+		suspect := false
 		n, err := s.scanner.Words(r, s.code.spans, func(at, word arch.Addr) bool {
 			// A function may follow a call that does not return. Functions are
 			// aligned; of the return addresses on a stack few are.
-			if s.c.returns[word] || word%functionAlign != 0 && s.code.isReturn(word) {
+			inside := s.c.returns[word]
+			if inside || word%functionAlign != 0 && s.code.isReturn(word) {
 				pages = addPage(pages, at)
 			}
+			suspect = suspect || inside
 			return true
 		})
 		s.read += n
@@ -121,6 +125,9 @@ func (s *suspended) survey() error {
 			pages = []scan.Region{r}
 		}
 		s.looks = append(s.looks, pages...)
+		if suspect {
+			s.suspects = append(s.suspects, pages...)
+		}
 	}
 	if m := s.p.arch.Mangling; !s.guarded && len(s.hits) > 0 && m != nil && m.Symbol != "" {
 		s.guarded = s.guardVariable()
@@ -143,23 +150,34 @@ func (s *suspended) await() {
 		return
 	}
 	const patience, between = 250 * time.Millisecond, 300 * time.Microsecond
+	s.checked = map[scan.Region]bool{}
+	var suspects []scan.Region
+	for _, r := range s.suspects {
+		suspects = append(suspects, subtract(r, s.own)...)
+	}
 	for limit := time.Now().Add(patience); time.Now().Before(limit); time.Sleep(between) {
-		inside := false
-		for _, r := range s.suspects {
-			_, err := s.scanner.Words(r, s.zones, func(at, word arch.Addr) bool {
-				h := hit{at, word}
-				inside = s.c.returns[word] && s.chain.possible(word, h.above()) && !s.isStale(h)
-				return !inside
-			})
-			if inside || err != nil {
-				break
-			}
-		}
-		if !inside {
+		hits, err := s.find(suspects)
+		if err != nil || !slices.ContainsFunc(hits, func(h hit) bool { return !s.isStale(h) }) {
 			return
 		}
 		clear(s.checked)
 	}
+}
+
+// find looks for what may be frames in zones.
+func (s *suspended) find(regions []scan.Region) (hits []hit, err error) {
+	for _, r := range regions {
+		_, err := s.scanner.Words(r, s.zones, func(at, word arch.Addr) bool {
+			if h := (hit{at, word}); s.c.returns[word] && s.chain.possible(word, h.above()) {
+				hits = append(hits, h)
+			}
+			return true
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return hits, nil
 }
 
 const surveyPage = 16 << 10 // bytes
@@ -175,28 +193,15 @@ func addPage(pages []scan.Region, at arch.Addr) []scan.Region {
 
 // search looks for frames in zones, all threads of the process being stopped.
 func (s *suspended) search(threads []*thread) error {
-	s.hits, s.suspects, s.checked = nil, nil, map[scan.Region]bool{}
-	own := s.ownStacks(threads)
+	s.checked = map[scan.Region]bool{}
+	s.own = s.ownStacks(threads)
+	var parts []scan.Region
 	for _, r := range s.looks {
-		for _, part := range subtract(r, own) {
-			found := false
-			_, err := s.scanner.Words(part, s.zones, func(at, word arch.Addr) bool {
-				if !s.c.returns[word] {
-					return true
-				}
-				found = true
-				if h := (hit{at, word}); s.chain.possible(word, h.above()) {
-					s.hits = append(s.hits, h)
-				}
-				return true
-			})
-			if err != nil {
-				return fmt.Errorf("%w: %w", errChanged, err)
-			}
-			if found {
-				s.suspects = append(s.suspects, part)
-			}
-		}
+		parts = append(parts, subtract(r, s.own)...)
+	}
+	var err error
+	if s.hits, err = s.find(parts); err != nil {
+		return fmt.Errorf("%w: %w", errChanged, err)
 	}
 	s.learnGuard(threads)
 	for _, h := range s.hits {

@@ -30,8 +30,7 @@ type idleStack struct {
 	contexts []arch.Addr // the words that might be saved stack pointers into it
 }
 
-// judge looks for what leads into the stacks that the last search found return
-// addresses into zones on: on another one of them there may be a hit next time.
+// judge looks for what leads into the stacks that hold return addresses into zones.
 func (s *suspended) judge() {
 	s.idle = map[scan.Region]*idleStack{}
 	var stacks []scan.Region
