@@ -202,6 +202,9 @@ func (u *unit) ofLabels(a *atom) bool {
 // its entry.
 func (u *unit) interior(r *ref) bool { return r.landing != 0 || r.target.parent != nil }
 
+// isNew says whether the original object has nothing that may be the same.
+func (u *unit) isNew(f *atom) bool { return u.pairs.toOrig[f] == nil && len(u.pairs.ambiguous[f]) == 0 }
+
 // replaced says whether new code takes over from a function, or from the one
 // that it is a part of.
 func (u *unit) replaced(f *atom) bool {

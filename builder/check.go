@@ -133,8 +133,12 @@ func (l *location) likeliest() string {
 			}
 		}
 	}
-	if functions > 3 && 2*other > functions || functions <= 3 && other == functions && functions > 0 {
+	const few = 3 // of which most may differ either way
+	switch most := 2*other > functions; {
+	case most && (functions > few || other == functions):
 		return fmt.Sprintf("other flags: %d of %d functions differ", other, functions)
+	case most:
+		return fmt.Sprintf("other flags, or another version of the source: %d of %d functions differ", other, functions)
 	}
 	return fmt.Sprintf("another version of the source: %d of %d functions differ", other, functions)
 }

@@ -293,7 +293,6 @@ var otherwise = []struct{ builds, why string }{
 	{"options/x86_64/gcc-plain-no-pie", "absolute addresses may be bases to which an index is added"},
 	{"statics-*/aarch64/gcc-plain", fromAnAnchor},
 	{"switch-tables/*/clang-plain*", "clang's tables of values have no names, so that one changes all"},
-	{"thread-local-added/aarch64/gcc-plain", fromAnAnchor},
 }
 
 const fromAnAnchor = "gcc reaches several variables from the address of one"

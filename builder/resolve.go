@@ -49,6 +49,10 @@ func symbolOf(a *atom, name string) *symbol {
 	return &symbol{value: a.off}
 }
 
+func (p *patch) refuseThreadLocal(t *atom) {
+	p.refuse(CodeThreadLocal, t.place(), t.name, "threads that exist have no room for it; use a table that is keyed by thread", "a new thread-local variable")
+}
+
 // internal resolves a reference to an atom of one of the fixed objects.
 func (p *patch) internal(from *atom, r *ref, h arch.Howto) dest {
 	t, l := r.target, p.at[r.target.object]
@@ -70,7 +74,7 @@ func (p *patch) internal(from *atom, r *ref, h arch.Howto) dest {
 		return keep
 	case t.kind == kindTLS && !located:
 		if len(p.defined(t.name)) == 0 || !t.weak() {
-			p.refuse(CodeThreadLocal, t.place(), t.name, "threads that exist have no room for it; use a table that is keyed by thread", "a new thread-local variable")
+			p.refuseThreadLocal(t)
 			return dest{}
 		}
 	case t.kind == kindCode:

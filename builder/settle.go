@@ -203,6 +203,10 @@ func (p *patch) settle(from *atom, i int, l *location) {
 		case here && !there && p.keep(other, at+distance, l):
 		case there && !here && p.keep(r.target, too-distance, l):
 		case l.unit.meant(from, i, other):
+		case here && l.unit.isNew(other) && other.kind == kindTLS:
+			p.refuseThreadLocal(other)
+		case there && l.unit.isNew(r.target) && r.target.kind == kindTLS:
+			p.refuseThreadLocal(r.target)
 		default:
 			p.refuse(CodeAmbiguous, from.place(), from.name, "build the objects with -fdata-sections",
 				"+%#x refers to %s or to %s, which lie side by side in the object and would not in the process", r.off, p.reading(r, r.target), p.reading(r, other))
