@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/ulpatch/ulpatch/cmd/internal/ui"
@@ -51,6 +52,7 @@ type row struct {
 type attempt struct {
 	Outcome       outcome
 	Codes, Reason string
+	Paused        bool // applied while the guest was paused by QEMU
 	Apply, Revert operation
 	// Stall is the longest that the guest did not run between the marks before
 	// and after the apply; Load is what it did meanwhile.
@@ -121,17 +123,22 @@ func (r *run) apply(ctx context.Context, f *fix) (a attempt, err error) {
 	if err != nil {
 		return a, err
 	}
+	return a, r.judge(f, done, &a)
+}
+
+// judge fills in what became of an apply.
+func (r *run) judge(f *fix, done answer, a *attempt) (err error) {
 	a.Apply = done.operation
 	a.Load, err = r.guest.mark()
 	if err = errors.Join(r.guest.unharmed(), err); err != nil {
-		return a, fmt.Errorf("%s: after the apply: %w", f.name, err)
+		return fmt.Errorf("%s: after the apply: %w", f.name, err)
 	}
 	switch {
 	case done.exit == ui.Done:
 		a.Outcome = applied
-		return a, nil
+		return nil
 	case done.exit == ui.Unknown:
-		return a, fmt.Errorf("%s: %w", f.name, done.failure())
+		return fmt.Errorf("%s: %w", f.name, done.failure())
 	case done.exit == ui.Refused:
 		a.Outcome = refused
 	case done.Status == string(busy):
@@ -140,13 +147,49 @@ func (r *run) apply(ctx context.Context, f *fix) (a attempt, err error) {
 		a.Outcome = failed
 	}
 	a.Codes, a.Reason = done.codes(), done.reason()
-	return a, nil
+	return nil
 }
+
+// applyPaused is apply while the guest is paused.
+func (r *run) applyPaused(ctx context.Context, f *fix) (a attempt, err error) {
+	var done answer
+	err = r.paused(func(t *tools) (err error) {
+		done, err = t.apply(ctx, r.guest.pid(), f.bundle)
+		return err
+	})
+	if err != nil {
+		return a, err
+	}
+	a.Paused = true
+	return a, r.judge(f, done, &a)
+}
+
+// paused does something while the guest is paused by QEMU, which ends all requests
+// first: for functions that some request or other is in all the time.
+func (r *run) paused(do func(t *tools) error) error {
+	if _, err := r.guest.execute("stop", nil); err != nil {
+		return err
+	}
+	quick := *r.tools
+	quick.timeout = pausedTimeout
+	err := do(&quick)
+	_, cont := r.guest.execute("cont", nil)
+	return errors.Join(err, cont)
+}
+
+// pausedTimeout is how long an apply to a paused guest may take.
+const pausedTimeout = 15 * time.Second
 
 // revert takes a fix back. An error means that the guest was harmed, or that the
 // fix is still on.
 func (r *run) revert(ctx context.Context, f *fix, a *attempt) error {
 	done, err := r.tools.revert(ctx, r.guest.pid(), f.name)
+	if err == nil && done.Status == string(busy) {
+		err = r.paused(func(t *tools) (err error) {
+			done, err = t.revert(ctx, r.guest.pid(), f.name)
+			return err
+		})
+	}
 	if err != nil {
 		return err
 	}
@@ -160,9 +203,17 @@ func (r *run) revert(ctx context.Context, f *fix, a *attempt) error {
 	return nil
 }
 
+// chosen tells whether a fix is one of those that are to be tried.
+func (r *run) chosen(f *fix) bool {
+	return r.some == "" || strings.Contains(","+r.some+",", ","+f.name+",")
+}
+
 // alone applies and reverts each fix by itself.
 func (r *run) alone(ctx context.Context) error {
 	for i, f := range r.fixes {
+		if !r.chosen(f) {
+			continue
+		}
 		r.progress("alone: %d of %d: %s", i+1, len(r.fixes), f.name)
 		if err := f.build(ctx, r.tools, r.bundles()); err != nil {
 			return err
@@ -172,6 +223,9 @@ func (r *run) alone(ctx context.Context) error {
 			continue
 		}
 		a, err := r.apply(ctx, f)
+		if err == nil && a.Outcome == busy {
+			a, err = r.applyPaused(ctx, f)
+		}
 		if err != nil {
 			return err
 		}
@@ -198,11 +252,14 @@ func (r *run) stacked(ctx context.Context) error {
 		if err := f.build(ctx, r.tools, r.bundles()); err != nil {
 			return err
 		}
-		if f.row.Alone.Outcome == refused || f.row.Alone.Outcome == failed {
+		if !r.chosen(f) || f.row.Alone.Outcome == refused || f.row.Alone.Outcome == failed {
 			continue
 		}
 		r.progress("stacked: apply %d of %d: %s", i+1, len(r.fixes), f.name)
 		a, err := r.apply(ctx, f)
+		if err == nil && a.Outcome == busy && f.row.Alone.Outcome == applied {
+			a, err = r.applyPaused(ctx, f)
+		}
 		if err != nil {
 			return err
 		}

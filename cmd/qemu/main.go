@@ -30,7 +30,7 @@ import (
 type options struct {
 	bin, report string
 	long, keep  bool
-	only        string
+	only, some  string
 	cycles      int
 	timeout     time.Duration
 	memory      int
@@ -43,6 +43,7 @@ func main() {
 	flag.BoolVar(&o.long, "long", false, "all of it: also a guest with much memory, and the long soak")
 	flag.BoolVar(&o.keep, "keep", false, "keep the scratch folder, with bundles, disks and logs")
 	flag.StringVar(&o.only, "only", "", "only these `STEPS`, separated by commas: "+strings.Join(stepNames(), ", "))
+	flag.StringVar(&o.some, "fixes", "", "alone and stacked: only these `FIXES`, separated by commas")
 	flag.IntVar(&o.cycles, "cycles", 0, "of the soak (default 10, or 1000 with -long)")
 	flag.DurationVar(&o.timeout, "timeout", time.Minute, "how long an apply may wait for a quiet moment")
 	flag.IntVar(&o.memory, "memory", 512, "of the guest, in `MiB`")

@@ -42,6 +42,9 @@ func cells(a attempt, search bool) string {
 	case notTried:
 		text[0] = "-"
 	case applied:
+		if a.Paused {
+			text[0] += ", paused"
+		}
 		text[1] = strconv.Itoa(a.Apply.Tries)
 		for i, us := range []float64{a.Apply.PauseUS, a.Apply.SearchUS, float64(a.Load.StallUS), a.Revert.PauseUS} {
 			text[2+i] = fmt.Sprintf("%.1f", us/1e3)
