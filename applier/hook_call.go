@@ -243,7 +243,26 @@ func (c *call) turnBack() error {
 	if err := c.Syscall(); err != nil {
 		return err
 	}
-	return c.awaitSyscall()
+	if err := c.awaitSyscall(); err != nil || len(a.Syscall.Stolen) == 0 {
+		return err
+	}
+	return c.giveStolen()
+}
+
+// giveStolen takes the thread through a stop in which the registers can be set that
+// are the kernel's own in stops at system calls: the function has used them.
+func (c *call) giveStolen() error {
+	if err := c.Interrupt(); err != nil {
+		return err
+	}
+	if err := c.Resume(); err != nil {
+		return err
+	}
+	if err := c.stopper.await([]*thread{c.thread}, time.Now().Add(heldTimeout)); err != nil {
+		return fmt.Errorf("thread %d: %v", c.TID, err) // not ErrBusy: the function was called
+	}
+	_, err := c.syscall("getpid", c.p.arch.Syscall.Getpid)
+	return err
 }
 
 // crashed takes the thread away from a function that has raised a signal. The
