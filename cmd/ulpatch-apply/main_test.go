@@ -96,7 +96,7 @@ func makeKey(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // makeBundle signs the fix of the victim: bundle [hooks] [SETTING...] OUT KEY...;
-// settings are version= and expires=.
+// settings are version=, expires= and critical=, a feature.
 func makeBundle(ts *testscript.TestScript, f *live.Fixture, args []string) {
 	m, payloads := f.Result.Manifest, f.Result.Payloads
 	for len(args) > 0 && strings.Contains(args[0], "=") {
@@ -105,6 +105,8 @@ func makeBundle(ts *testscript.TestScript, f *live.Fixture, args []string) {
 		case "version":
 			m.Version, err = strconv.Atoi(value)
 			payloads = [][]byte{rename(ts, payloads[0], "work of version "+value)}
+		case "critical":
+			m.Critical = []string{value}
 		case "expires":
 			err = m.Expires.UnmarshalText([]byte(value))
 		default:
