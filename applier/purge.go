@@ -166,10 +166,10 @@ const searchStep = arch.Addr(4 << 20) // bytes
 // searchFor looks for words in writable memory that point into patches of which no
 // reference is known yet. A patch's own variables do not count.
 func (o *operation) searchFor(why map[*record]error, s *scan.Scanner, limit time.Time) error {
-	var spans []scan.Span
+	var spans []scan.Span // they lie close together: one is searched for as fast as many
 	for r, reason := range why {
 		if lo, hi := r.bounds(); reason == nil {
-			spans = append(spans, scan.Span{Lo: lo, Hi: hi})
+			spans = extend(extend(spans, lo), hi-1)
 		}
 	}
 	for _, region := range scan.Writable(o.p.maps, func(proc.Mapping) bool { return true }) {
