@@ -15,8 +15,8 @@ const onTheHeap = `
 void *malloc(unsigned long);
 struct state { int kind; MEMBER int level, calls; long total; char *name; };
 __attribute__((noinline)) struct state *start(int a) { struct state *s = malloc(sizeof *s); s->kind = a; s->level = s->calls = 0; s->total = 7; s->name = "x"; return s; }
-__attribute__((noinline)) int parse(struct state *s, int a) { s->calls++; s->total += a; return a * s->level CHANGE; }
-__attribute__((noinline)) int count(struct state *s) { return s->total + s->name[s->calls]; }
+__attribute__((noinline)) int parse(struct state *s, int a) { s->calls++; s->total += a; return a * s->USED CHANGE; }
+__attribute__((noinline)) int count(struct state *s) { return s->total + s->name[s->USED]; }
 int main(int argc, char **argv) { struct state *s = start(argc); return parse(s, argc) + count(s); }
 `
 
@@ -30,14 +30,14 @@ func TestShifted(t *testing.T) {
 			fix  []string
 			warn bool
 		}{
-			{[]string{member, "-DCHANGE="}, true},
-			{[]string{none, "-DCHANGE=+s->calls"}, false},
-			{[]string{none, "-DCHANGE=+({int b[40]; start((long)b); b[a];})"}, false},
+			{[]string{member, "-DCHANGE=", "-DUSED=level"}, true},
+			{[]string{none, "-DCHANGE=", "-DUSED=calls"}, false},
+			{[]string{none, "-DCHANGE=+({int b[40]; start((long)b); b[a];})", "-DUSED=level"}, false},
 		} {
 			t.Run(cc+" "+strings.Join(test.fix, " "), func(t *testing.T) {
 				l := newLab(t)
 				l.cc = cc
-				orig := l.compile("orig", onTheHeap, none, "-DCHANGE=")
+				orig := l.compile("orig", onTheHeap, none, "-DCHANGE=", "-DUSED=level")
 				fixed := l.compile("fixed", onTheHeap, test.fix...)
 				opts := Options{ID: "test", Images: []ImageFile{l.image(l.link("program", orig))}, Pairs: []ObjectPair{l.pair("unit.o", orig, fixed)}}
 				r, _ := l.diffed(opts)
@@ -90,5 +90,38 @@ int main(int argc, char **argv) { return parse(argc); }
 				}
 			})
 		}
+	}
+}
+
+// TestNotShifted: what a register points to otherwise is not the variable that
+// an instruction before refers to.
+func TestNotShifted(t *testing.T) {
+	for name, test := range map[string]struct {
+		cc    string
+		flags []string
+		text  string
+	}{
+		"a pointer out of a table": {"gcc", []string{"-O2", "-fno-pic", "-no-pie"}, `
+struct state { int calls, level, spare[8]; };
+static struct state *table[4];
+__attribute__((noinline)) int set(struct state *s, int i) { table[i & 3] = s; return i; }
+__attribute__((noinline)) int parse(long i) { return table[i]->USED; }
+int main(int argc, char **argv) { return set((struct state *)argv, argc) + parse(argc & 3); }`},
+		"the variable behind": {crossGCC, []string{"-O2", "-fPIE"}, `
+static struct { int calls, level; } one, two;
+__attribute__((noinline)) int set(int i) { one.calls = one.level = i; two.calls = two.level = i + 1; return i; }
+__attribute__((noinline)) int parse(int a) { return a * one.calls - two.USED; }
+int main(int argc, char **argv) { return set(argc) + parse(argc); }`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			l.cc, l.cflags = test.cc, test.flags
+			orig, fixed := l.compile("orig", test.text, "-DUSED=calls"), l.compile("fixed", test.text, "-DUSED=level")
+			image := l.link("program", append([]string{orig}, test.flags...)...)
+			_, files := l.diffed(Options{ID: "test", Images: []ImageFile{l.image(image)}, Pairs: []ObjectPair{l.pair("unit.o", orig, fixed)}})
+			if got := functionNames(files[0]); !slices.Equal(got, []string{"parse"}) {
+				t.Errorf("%v", got)
+			}
+		})
 	}
 }
