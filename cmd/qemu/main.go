@@ -219,7 +219,7 @@ func (r *run) tidy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.say("purged: nothing is left, but of %d fixes%s; the guest's longest stall %.1f ms", len(kept), reasons(kept), float64(c.StallUS)/1e3)
+	r.say("purged: in QEMU's memory are left %d patches%s; the guest's longest stall %.1f ms", len(kept), reasons(kept), float64(c.StallUS)/1e3)
 	return nil
 }
 
@@ -236,12 +236,19 @@ func (r *run) purged(ctx context.Context) (kept []kept, err error) {
 	if err == nil && len(left) > 0 && len(a.Kept) == 0 {
 		err = fmt.Errorf("left behind: %v", left)
 	}
+	for _, k := range a.Kept {
+		if !strings.Contains(k.Why, "refers to") {
+			err = errors.Join(err, fmt.Errorf("left behind: %s: %s", k.ID, k.Why))
+			break
+		}
+	}
 	return a.Kept, err
 }
 
 func reasons(kept []kept) string {
+	const most = 5
 	text := ""
-	for _, k := range kept {
+	for _, k := range kept[:min(len(kept), most)] {
 		text += fmt.Sprintf("; %s: %s", k.ID, k.Why)
 	}
 	return text
