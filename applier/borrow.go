@@ -159,6 +159,9 @@ func borrowThread(p *process, g gadgets, tid int, step func(string)) (b *borrowe
 	if err := b.learn(); err != nil {
 		return nil, err
 	}
+	if err := b.leaveSequence(); err != nil {
+		return nil, err
+	}
 	if err := b.reenter(); err != nil {
 		return nil, err
 	}

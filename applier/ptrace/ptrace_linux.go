@@ -205,6 +205,16 @@ func (t *Thread) SetSignalMask(mask uint64) error {
 	return fail("setsigmask", t.TID, errno)
 }
 
+// Sequences is the address of a stopped thread's struct rseq (rseq(2)); 0 where
+// it has registered none, and on kernels that do not tell, those before Linux 5.13.
+func (t *Thread) Sequences() (addr uint64, err error) {
+	c, errno := rseq(t.TID)
+	if errno == unix.EIO || errno == unix.EINVAL {
+		return 0, nil
+	}
+	return c.pointer, fail("get_rseq_configuration", t.TID, errno)
+}
+
 // SuspendSeccomp switches the thread's seccomp filters off or on again. It
 // needs CAP_SYS_ADMIN and a kernel with CONFIG_CHECKPOINT_RESTORE. The kernel
 // switches them on again by itself when the tracer dies.

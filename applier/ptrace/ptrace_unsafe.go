@@ -27,6 +27,19 @@ func sigmask(req, tid int, mask uint64) (uint64, unix.Errno) {
 	return mask, errno
 }
 
+// rseqConfiguration is the kernel's struct ptrace_rseq_configuration.
+type rseqConfiguration struct {
+	pointer                uint64
+	size, signature, flags uint32
+	_                      uint32
+}
+
+func rseq(tid int) (rseqConfiguration, unix.Errno) {
+	var c rseqConfiguration
+	errno := request(unix.PTRACE_GET_RSEQ_CONFIGURATION, tid, unsafe.Sizeof(c), uintptr(unsafe.Pointer(&c)))
+	return c, errno
+}
+
 // siginfo is the head of the kernel's siginfo_t as waitid fills it.
 type siginfo struct {
 	signo, errno, code int32
