@@ -161,7 +161,7 @@ func (s *suspended) hidesCode(at arch.Addr) bool {
 		return false
 	}
 	pc := m.Reveal(binary.LittleEndian.Uint64(beside[:]), s.guard)
-	return s.code.contains(s.p.strip(arch.Addr(pc)))
+	return s.code.isReturn(s.p.strip(arch.Addr(pc)))
 }
 
 // leadsToCode tells whether a saved stack pointer has a program counter beside
@@ -178,10 +178,10 @@ func (s *suspended) leadsToCode(at, sp arch.Addr) bool {
 			continue
 		}
 		word := binary.LittleEndian.Uint64(beside[:])
-		if s.code.contains(s.p.strip(arch.Addr(word))) {
+		if s.code.isReturn(s.p.strip(arch.Addr(word))) {
 			return true
 		}
-		if m != nil && s.guard != 0 && s.code.contains(s.p.strip(arch.Addr(m.Reveal(word, s.guard)))) {
+		if m != nil && s.guard != 0 && s.code.isReturn(s.p.strip(arch.Addr(m.Reveal(word, s.guard)))) {
 			return true
 		}
 	}
@@ -190,7 +190,8 @@ func (s *suspended) leadsToCode(at, sp arch.Addr) bool {
 		return true // it cannot be told
 	}
 	for off := 0; off+8 <= len(saved); off += 8 {
-		if s.code.isReturn(s.p.strip(arch.Addr(binary.LittleEndian.Uint64(saved[off:])))) {
+		word := s.p.strip(arch.Addr(binary.LittleEndian.Uint64(saved[off:])))
+		if s.code.isReturn(word) && s.chain.possible(word, sp+arch.Addr(off)+8) {
 			return true
 		}
 	}
