@@ -23,9 +23,10 @@ type access struct {
 	moves bool // it adds disp to base
 	base  int
 	disp  int64
+	to    uint64 // of a branch within the function: where it goes
 }
 
-// displaced are the steps of a function and, for each, its access. It ends where
+// displaced are the steps of a function and, for each, its access. They end where
 // the code cannot be decoded.
 func displaced(fn *atom) ([]step, []access) {
 	cpu := fn.object.arch
@@ -40,7 +41,13 @@ func displaced(fn *atom) ([]step, []access) {
 		a := &accesses[i]
 		a.at, a.code = uint64(at), fn.data[at:at+in.Len]
 		at += in.Len
-		if all[i].end > all[i].first || in.PCRel || cpu.Displaced == nil {
+		if all[i].end > all[i].first {
+			continue
+		}
+		if in.PCRel {
+			a.to = uint64(in.Target)
+		}
+		if in.PCRel || cpu.Displaced == nil {
 			continue
 		}
 		d, ok := cpu.Displaced(a.code)
@@ -62,7 +69,7 @@ func displaced(fn *atom) ([]step, []access) {
 func (c *comparer) shiftedAccess(o, f *atom) (name string, d *Difference) {
 	x, xs := displaced(o)
 	y, ys := displaced(f)
-	if !slices.EqualFunc(x, y, func(a, b step) bool { return a.token == b.token }) || !c.sameReferences(o, f, x, y) {
+	if !slices.EqualFunc(x, y, func(a, b step) bool { return a.token == b.token }) || !c.sameReferences(o, f, x, y) || !sameBranches(o, f, xs, ys) {
 		return "", nil
 	}
 	for i := range xs {
@@ -97,6 +104,29 @@ func (c *comparer) sameReferences(o, f *atom, x, y []step) bool {
 		}
 	}
 	return slices.EqualFunc(x, y, func(a, b step) bool { return a.first == b.first })
+}
+
+// sameBranches says whether all code is decoded, and each branch within the
+// function goes to the same instruction.
+func sameBranches(o, f *atom, xs, ys []access) bool {
+	places := func(all []access) (out map[uint64]int, end uint64) {
+		out = map[uint64]int{}
+		for i := range all {
+			out[all[i].at] = i
+			end = all[i].at + uint64(len(all[i].code))
+		}
+		return out, end
+	}
+	ox, oend := places(xs)
+	fx, fend := places(ys)
+	if oend != o.size || fend != f.size {
+		return false
+	}
+	return slices.EqualFunc(xs, ys, func(a, b access) bool {
+		i, in := ox[a.to]
+		j, too := fx[b.to]
+		return i == j && in == too
+	})
 }
 
 // pointsTo is the reference to a variable by which an access got its base, nil

@@ -112,6 +112,13 @@ static struct { int calls, level; } one, two;
 __attribute__((noinline)) int set(int i) { one.calls = one.level = i; two.calls = two.level = i + 1; return i; }
 __attribute__((noinline)) int parse(int a) { return a * one.calls - two.USED; }
 int main(int argc, char **argv) { return set(argc) + parse(argc); }`},
+		"another way to go": {"gcc", []string{"-O2", "-fPIC", "-shared"}, `
+struct state { int calls, level, spare[8]; } state;
+__attribute__((noinline)) int set(int i) { state.calls = state.level = i; return i; }
+#define NAME(x) #x
+#define TEXT(x) NAME(x)
+asm(".set calls, 0\n.set level, 4\n.text\n.globl parse\n.type parse, @function\nparse: mov state@GOTPCREL(%rip), %rax\n test %edi, %edi\n"
+    " jz way_" TEXT(USED) "\n mov " TEXT(USED) "(%rax), %eax\n ret\nway_calls: xor %eax, %eax\nway_level: nop\n ret\n.size parse, . - parse\n");`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t)
