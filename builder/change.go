@@ -24,8 +24,8 @@ type unit struct {
 	shifted   *ShiftReport          // accesses that moved, where types are not known
 	hooks     []hook
 
-	alignments map[*atom]alignment     // by function of fixed, where they were needed
-	meanings   map[*atom]map[int]*atom // of references of functions of fixed, likewise
+	alignments map[*atom]alignment // by function of fixed, where they were needed
+	followed   map[*atom]followed  // by function
 }
 
 // trouble is a change that is refused if what it is about is in an image.

@@ -18,6 +18,7 @@ type value struct {
 	lo, hi int64
 
 	moves          bool
+	since          int // the block where the loop begins
 	nextLo, nextHi int64
 }
 
@@ -82,28 +83,45 @@ func (v value) low(bits int) value {
 	return value{}
 }
 
-// join is what is known where either may be. A place stays one where both are by
-// the same reference.
-func (v value) join(w value, giveUp bool) value {
+// join is what is known where two ways meet, at a block. A place stays one where
+// both are by the same reference, and of no more than two kinds.
+func (v value) join(w value, at int) value {
 	switch {
 	case v == w:
 		return v
 	case !v.known || !w.known || v.ref != w.ref:
 		return value{}
-	case v.ref < 0 && giveUp:
-		if v.lo >= 0 && v.hi <= full32 && w.lo >= 0 && w.hi <= full32 {
-			return number(0, full32)
-		}
-		return value{}
 	case v.ref < 0:
 		return number(min(v.lo, w.lo), max(v.hi, w.hi))
+	case v.moves && (w.lo != v.lo || w.hi != v.hi) && (w.lo != v.nextLo || w.hi != v.nextHi):
+		return value{}
 	case v.moves:
 		return v
 	case v.lo == w.lo && v.hi == w.hi: // the other one moves
 		return w
 	}
-	v.moves, v.nextLo, v.nextHi = true, w.lo, w.hi
+	v.moves, v.since, v.nextLo, v.nextHi = true, at, w.lo, w.hi
 	return v
+}
+
+// widen is what is known at a block of which something was known already, in an
+// earlier round: what the first rounds tell of a number is not all that it can be.
+func (v value) widen(old value, rounds int) value {
+	switch {
+	case v == old:
+		return v
+	case !v.known || !old.known || v.ref != old.ref:
+		return value{}
+	case v.ref >= 0 && rounds >= mostRounds+2: // numbers have settled by then
+		return value{}
+	case v.ref >= 0:
+		return v
+	case rounds < mostRounds:
+		return number(min(v.lo, old.lo), max(v.hi, old.hi))
+	case v.positive() && v.hi <= full32 && old.positive() && old.hi <= full32:
+		return number(0, full32)
+	}
+	return value{}
 }
 
 // slot is a place of the frame.
@@ -134,30 +152,27 @@ func (m *machine) clone() *machine {
 	return &c
 }
 
-// join forgets what is not so at another way to the same point; it returns
-// whether that was anything.
-func (m *machine) join(w *machine, giveUp bool) (changed bool) {
+// merge takes for each register and slot what both of two values tell.
+func (m *machine) merge(w *machine, both func(v, w value) value) {
 	for r := range m.regs {
-		if v := m.regs[r].join(w.regs[r], giveUp); v != m.regs[r] {
-			m.regs[r], changed = v, true
-		}
+		m.regs[r] = both(m.regs[r], w.regs[r])
 	}
-	for s, old := range m.slots {
-		other, both := w.slots[s]
-		v := old.value.join(other.value, giveUp)
-		switch {
-		case !both || other.bits != old.bits || !v.known:
+	for s, one := range m.slots {
+		other, here := w.slots[s]
+		v := both(one.value, other.value)
+		if !here || other.bits != one.bits || !v.known {
 			delete(m.slots, s)
-			changed = true
-		case v != old.value:
-			m.slots[s] = slotValue{v, old.bits}
-			changed = true
+			continue
 		}
+		m.slots[s] = slotValue{v, one.bits}
 	}
-	if m.compared >= 0 && (m.compared != w.compared || m.limit != w.limit || m.bits != w.bits) {
-		m.compared, changed = -1, true
+	if m.compared != w.compared || m.limit != w.limit || m.bits != w.bits {
+		m.compared, m.limit, m.bits = -1, 0, 0
 	}
-	return changed
+}
+
+func (m *machine) equal(w *machine) bool {
+	return m.regs == w.regs && m.compared == w.compared && m.limit == w.limit && m.bits == w.bits && maps.Equal(m.slots, w.slots)
 }
 
 // forget drops what the frame holds where a store of a word to a slot may have

@@ -18,14 +18,15 @@ import (
 // variable: its end.
 
 // meanings tells for references of a function what they mean, where that is
-// proved. It is nil where nothing is.
-func meanings(fn *atom) map[int]*atom {
+// proved, and to which addresses something is added. Both are nil where the function
+// cannot be followed.
+func meanings(fn *atom) (map[int]*atom, map[int]bool) {
 	if fn.object.arch.Effect == nil {
-		return nil
+		return nil, nil
 	}
-	t := &tracer{fn: fn, used: map[int][]*atom{}}
+	t := &tracer{fn: fn, used: map[int][]*atom{}, walked: map[int]bool{}}
 	if !t.decode() || !t.settle() {
-		return nil
+		return nil, nil
 	}
 	t.noting = true
 	for k := range t.code {
@@ -52,7 +53,7 @@ func meanings(fn *atom) map[int]*atom {
 			out[l.with] = a
 		}
 	}
-	return out
+	return out, t.walked
 }
 
 // tracer follows the addresses of a function.
@@ -60,9 +61,11 @@ type tracer struct {
 	fn      *atom
 	code    []instruction
 	entries []*machine // of instructions that a block begins with: what is known there
+	ways    [][]way    // by which a block is reached
 	noting  bool
 	used    map[int][]*atom // by reference: what is read or written through it
 	linked  []link
+	walked  map[int]bool // references to whose address something is added
 }
 
 // instruction is one of a function, decoded.
@@ -73,7 +76,14 @@ type instruction struct {
 	known      bool
 	first, end int // its references
 	to         int // index of the instruction that it branches to; -1: none of the function
+	block      int // index of the instruction that its block begins with
 	leads      bool
+}
+
+// way is one from another block, and what is known on it.
+type way struct {
+	from  int // -1: from where nobody knows
+	known *machine
 }
 
 // link: an address that was moved along a variable is compared with another.
@@ -106,7 +116,7 @@ func (t *tracer) decode() bool {
 		t.code = append(t.code, one)
 		at += in.Len
 	}
-	t.entries = make([]*machine, len(t.code))
+	t.entries, t.ways = make([]*machine, len(t.code)), make([][]way, len(t.code))
 	for k := range t.code {
 		in := &t.code[k]
 		if in.insn.Kind != arch.Jump && in.insn.Kind != arch.CondJump {
@@ -130,15 +140,28 @@ func (t *tracer) decode() bool {
 		for i := range from.refs {
 			if r := &from.refs[i]; r.target == t.fn {
 				if k, here := byAt[int(r.landing)]; here {
-					t.code[k].leads, t.entries[k] = true, newMachine()
+					t.enter(k)
 				}
 			}
 		}
 	}
 	if len(t.code) > 0 {
-		t.code[0].leads, t.entries[0] = true, newMachine()
+		t.enter(0)
+	}
+	block := 0
+	for k := range t.code {
+		if t.code[k].leads {
+			block = k
+		}
+		t.code[k].block = block
 	}
 	return true
+}
+
+// enter makes a block of which nothing is known.
+func (t *tracer) enter(k int) {
+	t.code[k].leads, t.entries[k] = true, newMachine()
+	t.ways[k] = []way{{-1, newMachine()}}
 }
 
 // mostRounds is how often a block is looked at before its numbers are given up,
@@ -162,15 +185,57 @@ func (t *tracer) settle() bool {
 			return false
 		}
 		t.block(t.entries[k].clone(), k, func(to int, m *machine) {
-			if t.entries[to] == nil {
-				t.entries[to] = m.clone()
-			} else if !t.entries[to].join(m, rounds[to] >= mostRounds) {
-				return
+			if t.arrive(k, to, m, rounds[to]) {
+				queue = append(queue, to)
 			}
-			queue = append(queue, to)
 		})
 	}
 	return true
+}
+
+// arrive notes what is known on the way from one block to another, in place of
+// what an earlier round told, and returns whether that changes what is known where
+// it leads.
+func (t *tracer) arrive(from, to int, m *machine, rounds int) bool {
+	i := slices.IndexFunc(t.ways[to], func(w way) bool { return w.from == from })
+	if i < 0 {
+		i = len(t.ways[to])
+		t.ways[to] = append(t.ways[to], way{from: from})
+	}
+	t.ways[to][i].known = m.clone()
+	all := t.ways[to][0].known.clone()
+	for _, w := range t.ways[to][1:] {
+		all.merge(w.known, func(v, w value) value { return v.join(w, to) })
+	}
+	if old := t.entries[to]; old != nil {
+		all.merge(old, func(v, w value) value { return v.widen(w, rounds) })
+		if all.equal(old) {
+			return false
+		}
+	}
+	t.entries[to] = all
+	return true
+}
+
+// around says whether a loop can go round from a block to itself without another.
+// What is in that one is then not done in every round, and perhaps not in the first.
+func (t *tracer) around(loop, without int) bool {
+	seen := map[int]bool{without: true}
+	queue := []int{loop}
+	for len(queue) > 0 && loop != without {
+		to := queue[0]
+		queue = queue[1:]
+		for _, w := range t.ways[to] {
+			if w.from == loop && !seen[loop] {
+				return true
+			}
+			if w.from >= 0 && !seen[w.from] {
+				seen[w.from] = true
+				queue = append(queue, w.from)
+			}
+		}
+	}
+	return false
 }
 
 // block runs the instructions of one block and tells where it leads.

@@ -48,6 +48,9 @@ f:
 		{"half of its place on the stack was written to", "lea left+16(%rip), %rax\nmov %rax, -8(%rbp)\nmovl $1, -4(%rbp)\nmov -8(%rbp), %rdx\nmov (%rdx), %ecx\nret", ""},
 		{"a register that a call keeps", "lea left+16(%rip), %rbx\ncall g\nmov (%rbx), %ecx\nret", "right"},
 		{"a register that a call does not keep", "lea left+16(%rip), %rax\ncall g\nmov (%rax), %ecx\nret", ""},
+		{"a loop that is not at it in each round", "lea left+16(%rip), %rdx\nxor %eax, %eax\n1: cmp $3, %eax\njbe 2f\nadd (%rdx), %ecx\n2: add $4, %rdx\ninc %eax\ncmp $8, %eax\njne 1b\nret", ""},
+		{"an index that is not there in each round", "lea left+16(%rip), %rdx\nxor %eax, %eax\n1: lea (%rdx,%rax,4), %rsi\ncmp $3, %eax\njbe 2f\nadd (%rsi), %ecx\n2: inc %eax\ncmp $8, %eax\njne 1b\nret", ""},
+		{"a branch on what a comparison of numbers with fractions told", "mov %edi, %edi\nlea left+16(%rip), %rax\ncmp $3, %edi\nje 1f\nucomisd %xmm0, %xmm1\nja 1f\nmov (%rax,%rdi,4), %ecx\n1: ret", ""},
 		{"both are read", "lea left+16(%rip), %rax\nmov (%rax), %ecx\nmov -4(%rax), %edx\nret", ""},
 		{"an absolute address with an index", "and $1, %edi\njmp *left+16(,%rdi,8)", "right"},
 		{"an absolute address as a number", "mov $left+16, %eax\nmov (%rax), %ecx\nret", "right"},
@@ -65,7 +68,7 @@ f:
 				t.Fatal(err)
 			}
 			f := o.byName["f"][0]
-			known := meanings(f)
+			known, _ := meanings(f)
 			for i := range f.refs {
 				r := &f.refs[i]
 				if r.target == nil || r.target.kind == kindCode || r.target.off+uint64(r.landing) != 16 {

@@ -9,9 +9,11 @@ import (
 	"github.com/ulpatch/ulpatch/arch"
 )
 
-// How far before an array, in bytes, the base may lie that code adds an index to:
-// 128 elements of 8 bytes. Where an address is computed on its own, compilers go
-// back by no more than an element, unless nothing else refers to the array.
+// How far from an array, in bytes, the place may lie that code adds an index to:
+// 128 elements of 8 bytes. A loop that uses the array only in some of its rounds
+// begins before it, or behind it, by as many elements as it has other rounds.
+// A place where something begins is not one of these, as far as nothing is added to
+// its address, but an array that is indexed from 1 may begin an element behind it.
 const (
 	biasReach    = 1024
 	elementReach = 16
@@ -35,13 +37,10 @@ func (r *ref) doubtful() bool {
 
 // others returns what a reference may mean instead of its target, by offset.
 func (r *ref) others(from *atom) (out []*atom) {
-	if !r.doubtful() || from.kind == kindFDE || from.kind == kindCIE {
+	if !r.open(from) {
 		return nil
 	}
 	t := r.target
-	if r.landing == 0 && t.referred == 1 && !t.global() && !r.based(from) && (t.kind == kindLiteral || t.object.dropsUnused()) {
-		return nil // it is there because something refers to it, and nothing else does
-	}
 	at := int64(t.off) + r.landing
 	i := t.section.position(t)
 	if r.anchor(from) {
@@ -50,32 +49,61 @@ func (r *ref) others(from *atom) (out []*atom) {
 		}
 		return t.section.around(i, at-anchorBefore, at+anchorBehind)
 	}
-	for j := i - 1; j >= 0 && r.landing == 0; j-- {
-		if prev := t.section.atoms[j]; prev.size > 0 {
-			if prev.off+prev.size == t.off && !isTable(prev) && !prev.scalar() {
-				out = append(out, prev)
-			}
-			break
-		}
-	}
 	if from.kind != kindCode { // a pointer in data is to an element, or behind the last
-		return out
+		return t.section.endingAt(i, at)
 	}
+	if r.landing != 0 || r.based(from) {
+		return r.anywhere()
+	}
+	out = t.section.endingAt(i, at)
 	behind := slices.DeleteFunc(slices.Clone(t.section.atoms[i+1:]), func(a *atom) bool { return a.size == 0 || isTable(a) })
-	for j, next := range behind {
+	for _, next := range behind {
 		distance := int64(next.off) - at
 		if distance > biasReach {
 			break
 		}
 		orphan := next.referred == 0 && !next.global()
-		if next.scalar() {
-			continue // nobody adds an index to its address
-		}
-		if r.based(from) || orphan || j == 0 && distance <= elementReach && next.size > uint64(distance) {
+		if !next.scalar() && (orphan || distance <= elementReach && next.size > uint64(distance)) {
 			out = append(out, next)
 		}
 	}
 	return out
+}
+
+// open says whether a reference tells no more than a place. What nothing else refers
+// to is there because of this one.
+func (r *ref) open(from *atom) bool {
+	if !r.doubtful() || from.kind == kindFDE || from.kind == kindCIE {
+		return false
+	}
+	t := r.target
+	return r.landing != 0 || t.referred != 1 || t.global() || r.based(from) || t.kind != kindLiteral && !t.object.dropsUnused()
+}
+
+// anywhere returns what a reference may mean that code adds an index to. Nobody adds
+// one to the address of a scalar.
+func (r *ref) anywhere() (out []*atom) {
+	at := int64(r.target.off) + r.landing
+	for _, a := range r.target.section.atoms {
+		near := int64(a.off) <= at+biasReach && int64(a.off+a.size) >= at-biasReach
+		if near && a != r.target && a.size > 0 && !isTable(a) && !a.scalar() {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// endingAt returns the atom before the i-th, if it ends there.
+func (s *section) endingAt(i int, at int64) []*atom {
+	for j := i - 1; j >= 0; j-- {
+		if a := s.atoms[j]; a.size > 0 {
+			if int64(a.off+a.size) == at && !isTable(a) && !a.scalar() {
+				return []*atom{a}
+			}
+			break
+		}
+	}
+	return nil
 }
 
 // scalar says whether a variable is no array: it has the size of a number, some
@@ -185,10 +213,13 @@ func (r *ref) based(from *atom) bool { return !from.object.pcRelative(r.typ) }
 func (p *patch) settle(from *atom, i int, l *location) {
 	r := &from.refs[i]
 	others := r.others(from)
-	if len(others) > 0 {
+	if r.open(from) && from.kind == kindCode && !r.anchor(from) {
 		if a := l.unit.meaning(from, i); a != nil {
 			r.retarget(a)
 			return
+		}
+		if l.unit.walks(from, i) {
+			others = r.anywhere()
 		}
 	}
 	for _, other := range others {
@@ -307,15 +338,32 @@ func (u *unit) meaning(from *atom, i int) *atom {
 	if from.kind != kindCode {
 		return nil
 	}
-	known, followed := u.meanings[from]
-	if !followed {
-		if u.meanings == nil {
-			u.meanings = map[*atom]map[int]*atom{}
+	return u.follow(from).means[i]
+}
+
+// walks says whether code may add to the address that a reference tells, as a loop
+// does; a function that cannot be followed may.
+func (u *unit) walks(from *atom, i int) bool {
+	f := u.follow(from)
+	return f.walked == nil || f.walked[i]
+}
+
+func (u *unit) follow(from *atom) followed {
+	known, done := u.followed[from]
+	if !done {
+		if u.followed == nil {
+			u.followed = map[*atom]followed{}
 		}
-		known = meanings(from)
-		u.meanings[from] = known
+		known.means, known.walked = meanings(from)
+		u.followed[from] = known
 	}
-	return known[i]
+	return known
+}
+
+// followed is what following the addresses of a function told, by reference.
+type followed struct {
+	means  map[int]*atom
+	walked map[int]bool // nil where the function cannot be followed
 }
 
 // retarget makes a reference one to another atom of the section, at the same

@@ -258,6 +258,9 @@ func (o *object) atomAt(sec *section, off int64) (*atom, error) {
 	if sec.pieces == nil && len(sec.atoms) > 0 && off < 0 && off >= -biasReach {
 		return sec.atoms[0], nil // the base of an array that is indexed from more than 0
 	}
+	if sec.pieces == nil && len(sec.atoms) > 0 && off > int64(sec.size) && off <= int64(sec.size)+biasReach {
+		return sec.atoms[len(sec.atoms)-1], nil // or a loop that comes to its array from behind
+	}
 	if off < 0 || uint64(off) > sec.size {
 		return nil, fmt.Errorf("%s%+#x: outside of the section", sec.name, off)
 	}

@@ -11,6 +11,7 @@ import (
 // step runs one instruction.
 func (t *tracer) step(m *machine, one *instruction) {
 	e := &one.effect
+	t.walk(m, one)
 	if !one.known {
 		*m = *newMachine()
 		return
@@ -44,6 +45,33 @@ func (t *tracer) step(m *machine, one *instruction) {
 		t.store(m, one)
 	case e.Dst.Kind == arch.Register && e.Op != arch.OpNone:
 		t.set(m, e.Dst.Reg, t.result(m, one))
+	}
+}
+
+// walk notes addresses to which an instruction adds, or that it puts where they are
+// not followed any more by all means: in a vector register or in the frame.
+func (t *tracer) walk(m *machine, one *instruction) {
+	e := &one.effect
+	from := []int{}
+	switch e.Op {
+	case arch.OpNone, arch.OpZero, arch.OpCompare, arch.OpCall:
+	case arch.OpAddress:
+		from = append(from, e.Src.Base, e.Src.Index)
+	case arch.OpMove:
+		if _, own := t.slot(m, one, &e.Dst); e.Src.Kind == arch.Register && e.Dst.Kind == arch.Memory && own {
+			from = append(from, e.Src.Reg)
+		}
+	default:
+		for _, o := range []*arch.Operand{&e.Dst, &e.Src} {
+			if o.Kind == arch.Register {
+				from = append(from, o.Reg)
+			}
+		}
+	}
+	for _, r := range from {
+		if r >= 0 && m.regs[r].pointer() {
+			t.walked[m.regs[r].ref] = true
+		}
 	}
 }
 
@@ -199,7 +227,7 @@ func (t *tracer) note(m *machine, one *instruction, o *arch.Operand, size int) {
 		return
 	}
 	in := t.within(at.ref, at.lo, at.hi+int64(size))
-	if in == nil || at.moves && in != t.within(at.ref, at.nextLo, at.nextHi+int64(size)) {
+	if in == nil || at.moves && (in != t.within(at.ref, at.nextLo, at.nextHi+int64(size)) || t.around(at.since, one.block)) {
 		return
 	}
 	if !slices.Contains(t.used[at.ref], in) {

@@ -80,6 +80,8 @@ func effect(code []byte) (arch.Effect, bool) {
 	switch {
 	case in.Op == x86asm.NOP:
 		return e, true
+	case comparesVectors(in.Op):
+		e.Op, e.Access = arch.OpUnknown, hasMemory(in)
 	case vectorOps[in.Op]:
 		e.Access = hasMemory(in)
 	case known:
@@ -132,7 +134,7 @@ func effect(code []byte) (arch.Effect, bool) {
 	if in.Op == x86asm.XOR && in.Args[0] == in.Args[1] {
 		e.Op = arch.OpZero
 	}
-	if e.Src.Kind == arch.Immediate {
+	if _, shown := in.Args[1].(x86asm.Imm); shown && e.Op != arch.OpLeft && e.Op != arch.OpRight {
 		e.ImmAt = in.Len - 4
 		if in.Op == x86asm.MOV && in.DataSize == 64 && in.Len >= 10 && e.Dst.Kind == arch.Register {
 			e.ImmAt = in.Len - 8
@@ -173,6 +175,15 @@ func setsByte(op x86asm.Op) bool {
 	switch op {
 	case x86asm.SETA, x86asm.SETAE, x86asm.SETB, x86asm.SETBE, x86asm.SETE, x86asm.SETNE, x86asm.SETG, x86asm.SETGE,
 		x86asm.SETL, x86asm.SETLE, x86asm.SETS, x86asm.SETNS, x86asm.SETO, x86asm.SETNO, x86asm.SETP, x86asm.SETNP:
+		return true
+	}
+	return false
+}
+
+// comparesVectors says whether an instruction of vector registers sets the flags.
+func comparesVectors(op x86asm.Op) bool {
+	switch op {
+	case x86asm.UCOMISD, x86asm.UCOMISS, x86asm.COMISD, x86asm.COMISS:
 		return true
 	}
 	return false
