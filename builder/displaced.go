@@ -137,7 +137,7 @@ func pointsTo(fn *atom, all []step, accesses []access, i int) *ref {
 			continue
 		}
 		for k := all[j].first; k < all[j].end; k++ {
-			if r := &fn.refs[k]; r.target != nil && (r.target.kind == kindVariable || r.target.kind == kindTLS) && givesAddress(fn, accesses[j], r) {
+			if r := &fn.refs[k]; (hasLayout(fn, r) || r.target == nil && inSlot(fn, r)) && givesAddress(fn, accesses[j], r) {
 				return r
 			}
 		}
@@ -150,7 +150,7 @@ func pointsTo(fn *atom, all []step, accesses []access, i int) *ref {
 // to in its register, and not what is there.
 func givesAddress(fn *atom, in access, r *ref) bool {
 	cpu := fn.object.arch
-	if cpu.Relocs[r.typ].Need == arch.NeedGOT {
+	if inSlot(fn, r) {
 		return true
 	}
 	if cpu.Effect != nil {
@@ -160,9 +160,15 @@ func givesAddress(fn *atom, in access, r *ref) bool {
 	return !cpu.AccessReloc(r.typ, fn.data, int(in.at), int(r.off))
 }
 
+// inSlot says whether a reference is to the slot that holds an address.
+func inSlot(fn *atom, r *ref) bool { return fn.object.arch.Relocs[r.typ].Need == arch.NeedGOT }
+
 // within says whether a place so far behind that of a reference is in the same
-// variable.
+// variable, where that is known.
 func within(r *ref, disp int64) bool {
+	if r.target == nil {
+		return true
+	}
 	at := r.landing + disp
 	return at >= 0 && uint64(at) < r.target.size
 }

@@ -93,6 +93,30 @@ int main(int argc, char **argv) { return parse(argc); }
 	}
 }
 
+// TestShiftedElsewhere: so does one that has the address of a variable of another
+// unit.
+func TestShiftedElsewhere(t *testing.T) {
+	const text = `
+extern struct { int calls, INSERTED level, spare[8]; } state;
+__attribute__((noinline)) int parse(int a) { return a * state.level++ + state.level; }
+int main(int argc, char **argv) { return parse(argc); }
+`
+	for _, cc := range []string{"gcc", crossGCC} {
+		for _, pic := range []string{"-fPIE", "-fPIC"} {
+			t.Run(cc+pic, func(t *testing.T) {
+				l := newLab(t, "-O2", pic)
+				l.cc = cc
+				orig, fixed := l.compile("orig", text, "-DINSERTED="), l.compile("fixed", text, "-DINSERTED=limit,")
+				image := l.link("program", orig, l.compile("other", "int state[16];"))
+				opts := Options{ID: "test", Images: []ImageFile{l.image(image)}, Pairs: []ObjectPair{l.pair("unit.o", orig, fixed)}}
+				if all := l.refused(opts, CodeLayout); all[0].Name != "state" {
+					t.Error(all)
+				}
+			})
+		}
+	}
+}
+
 // TestNotShifted: what a register points to otherwise is not the variable that
 // an instruction before refers to.
 func TestNotShifted(t *testing.T) {
@@ -112,6 +136,11 @@ static struct { int calls, level; } one, two;
 __attribute__((noinline)) int set(int i) { one.calls = one.level = i; two.calls = two.level = i + 1; return i; }
 __attribute__((noinline)) int parse(int a) { return a * one.calls - two.USED; }
 int main(int argc, char **argv) { return set(argc) + parse(argc); }`},
+		"what a function returned": {crossGCC, []string{"-O2", "-fPIC"}, `
+struct state { int calls, level; };
+struct state *malloc(unsigned long);
+__attribute__((noinline)) int parse(int a) { return malloc(a)->USED; }
+int main(int argc, char **argv) { return parse(argc); }`},
 		"another way to go": {"gcc", []string{"-O2", "-fPIC", "-shared"}, `
 struct state { int calls, level, spare[8]; } state;
 __attribute__((noinline)) int set(int i) { state.calls = state.level = i; return i; }
