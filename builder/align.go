@@ -90,9 +90,10 @@ func match(x, y []step) map[int]int {
 // anchored tells whether references to an atom of the original function and to
 // one of the fixed belong together for sure: where they are aligned, the code
 // goes on alike on both sides; or a literal that occurs once in each version is
-// used right beside them. The instructions that refer to members themselves do
+// used right beside them. Where one came or went, only the literal tells: the same
+// line of source twice in a row goes on like itself. The instructions that refer to members themselves do
 // not count.
-func anchored(o, f, from, to *atom, members []*atom) bool {
+func anchored(o, f, from, to *atom, members []*atom, came bool) bool {
 	look := lookout{f: f, x: steps(o), y: steps(f), members: members}
 	pairs := align(o, f)
 	for j, fixed := range look.y {
@@ -108,7 +109,8 @@ func anchored(o, f, from, to *atom, members []*atom) bool {
 					before, literalBefore := look.along(i, j, -1)
 					after, literalAfter := look.along(i, j, +1)
 					was, aligned := pairs[r]
-					if literalBefore || literalAfter || aligned && was == q && before && after {
+					alike := aligned && was == q && before && after && !came
+					if literalBefore || literalAfter || alike {
 						return true
 					}
 				}

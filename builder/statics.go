@@ -155,7 +155,7 @@ func (b *ballot) voteAligned(o, f *atom, usesO, usesF []*atom) (restO, restF []*
 	}
 	for _, y := range usesF {
 		switch c := same.forFixed[y]; {
-		case len(c) == 1 && (!sameNumber(y, usesO, usesF) || rank(c[0], usesO) != rank(y, usesF)) && !anchored(o, f, c[0], y, slices.Concat(usesO, usesF)):
+		case len(c) == 1 && (!sameNumber(y, usesO, usesF) || rank(c[0], usesO) != rank(y, usesF)) && !anchored(o, f, c[0], y, slices.Concat(usesO, usesF), !sameNumber(y, usesO, usesF)):
 			// One came or went, or they are in another order. Code that was put in beside code that begins or ends
 			// like it is aligned as well with the one as with the other.
 			b.doubt[y] = true
