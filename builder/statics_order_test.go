@@ -83,3 +83,33 @@ func inOrder(t *testing.T, l *lab, f *payload.File, what string) {
 		}
 	}
 }
+
+// TestStaticsTwiceInARow: where a line is put in before one like it, nothing tells
+// whose static local is the one that was there.
+func TestStaticsTwiceInARow(t *testing.T) {
+	l := newLab(t, "-O2", "-fPIC")
+	l.refused(l.twice(`
+static unsigned arr0[8] = { 1 }, arr3[8] = { 3 };
+struct pair { unsigned a, b; };
+static struct pair pairs0[4] = { { 1, 2 }, { 3, 4 } };
+unsigned mix(const char *s);
+__attribute__((noinline)) unsigned f2(unsigned x) {
+	unsigned y = x >> 3;
+	{ static const void *const go[] = { &&a1, &&b1 }; goto *go[x & 1]; a1: y += 3; b1: x ^= y; }
+#ifdef FIXED
+	{ static unsigned last[4]; last[x & 3] += y; y ^= last[y & 3]; }
+#endif
+	{ static unsigned last[4]; last[x & 3] += y; y ^= last[y & 3]; }
+#ifndef FIXED
+	pairs0[x & 3] = pairs0[y & 3];
+#endif
+	{ unsigned *p = arr0, *q = arr3 + 8; while (p != arr0 + 8) y += *p++ * *--q; }
+	for (unsigned *p = arr3; p != arr3 + 8; p++) x += *p;
+	x += mix("left of it") ^ mix("of it");
+	{ static unsigned last[4]; last[x & 3] += y; y ^= last[y & 3]; }
+	for (unsigned *p = arr3; p != arr3 + 8; p++) x += *p;
+	return x + y;
+}
+int main(int c, char **v) { arr0[c & 7] = c; arr3[c & 7] = c; pairs0[c & 3].a = c; return f2(c); }
+`, "-pie", l.compile("mix", "unsigned mix(const char *s) { return *s; }")), CodeAmbiguous)
+}

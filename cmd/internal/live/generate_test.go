@@ -5,6 +5,7 @@ package live
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 )
@@ -26,8 +27,8 @@ type generator struct {
 }
 
 const (
-	scalars, arrays, tables, buffers = 4, 4, 3, 3
-	freshScalars, freshArrays        = 2, 2
+	scalars, arrays, tables, buffers, pairs = 4, 4, 3, 3, 2
+	freshScalars, freshArrays               = 2, 2
 )
 
 // generate returns the source of a unit for a seed. It defines
@@ -36,6 +37,7 @@ func generate(seed uint64) string {
 	g := &generator{r: rand.New(rand.NewPCG(seed, 0x756c7061746368))}
 	g.out.WriteString("#if MODE == 2\nint fixed;\n#endif\n")
 	g.data()
+	g.out.WriteString("static unsigned *const marks[4] = { arr0 + 8, arr1 + 4, arr2 + 1, arr3 + 8 };\n")
 	g.out.WriteString("__attribute__((noinline)) static unsigned mix(const char *s) { unsigned h = 5; while (*s) h = h * 33 + (unsigned char)*s++; return h; }\n")
 	n := 5 + g.r.IntN(6)
 	must := g.r.IntN(n) // at least one function changes
@@ -50,6 +52,9 @@ func generate(seed uint64) string {
 	for i := range buffers {
 		fmt.Fprintf(&g.out, "\tbuf%d[0] = x;\n", i)
 	}
+	for i := range pairs {
+		fmt.Fprintf(&g.out, "\tpairs%d[x & 3].a = x;\n", i)
+	}
 	fmt.Fprintf(&g.out, "}\nunsigned entry(unsigned x) { unsigned a = x * 7;\n\tif (x == 0xffffffff) touch(x);\n")
 	for i := range n {
 		fmt.Fprintf(&g.out, "\ta += f%d(a ^ x);\n", i)
@@ -60,6 +65,7 @@ func generate(seed uint64) string {
 
 // data declares variables in an order of chance, the new ones among them.
 func (g *generator) data() {
+	g.out.WriteString("struct pair { unsigned a, b; };\n")
 	var all []string
 	add := func(fresh bool, format string, args ...any) {
 		text := fmt.Sprintf(format, args...)
@@ -80,6 +86,9 @@ func (g *generator) data() {
 	}
 	for i := range buffers {
 		add(false, "static unsigned char buf%d[%d];", i, 3+g.r.IntN(40))
+	}
+	for i := range pairs {
+		add(false, "static struct pair pairs%d[4] = { { %d, 2 }, { 3, 4 } };", i, g.r.IntN(99))
 	}
 	add(false, "static struct { unsigned a; unsigned char b; unsigned long c; } rec = { 5, 6, 7 };")
 	add(false, "static __thread unsigned tls0 = 3, tls1;")
@@ -166,7 +175,7 @@ func (g *generator) expression() string {
 // statement may declare a static local only where nothing else in the function
 // could be taken for it.
 func (g *generator) statement(local bool) string {
-	switch k := g.r.IntN(14); {
+	switch k := g.r.IntN(24); {
 	case k == 0:
 		return fmt.Sprintf("%s %s %s;", g.scalar(), g.pick("+=", "^=", "-="), g.expression())
 	case k == 1:
@@ -204,8 +213,56 @@ func (g *generator) statement(local bool) string {
 		a := g.array()
 		return fmt.Sprintf("{ unsigned *p = %s + 8; do x += *--p; while (p != %s && *p < %d); }", a, a, 1+g.r.IntN(50))
 	}
+	if text := g.apart(local); text != "" {
+		return text
+	}
 	return fmt.Sprintf("x = x * 31 + %s;", g.expression())
 }
+
+// suffixes are strings that a linker may make one of.
+var suffixes = []string{"what is left of it", "left of it", "of it", "it", ""}
+
+// apart returns a statement, or none, that refers to a variable by a place that may
+// be in another one: its end, its middle, or before it.
+func (g *generator) apart(local bool) string {
+	a, b := g.array(), g.array()
+	switch g.r.IntN(12) {
+	case 0:
+		n := 1 + g.r.IntN(9)
+		return fmt.Sprintf("for (unsigned i = 0; i < %d; i++) { if (i >= %d) x += %s[i - %d]; else y = y * 5 + i; }", 8+n, n, a, n)
+	case 1:
+		return fmt.Sprintf("for (unsigned i = %d; i > 0; i--) { y = y * 3 + i; if (i <= 8) %s[i - 1] += y; }", 8+g.r.IntN(9), a)
+	case 2:
+		return fmt.Sprintf("{ unsigned *p = %s + %d; y += p[(int)(x & 3) - 4]; }", a, 4+g.r.IntN(5))
+	case 3:
+		return fmt.Sprintf("{ unsigned *p = x & 1 ? %s : %s + 8; y += p[(int)(y & 7) - (x & 1 ? 0 : 8)]; }", a, b)
+	case 4:
+		from := g.r.IntN(200)
+		return fmt.Sprintf("{ unsigned char c = x; if (c >= %d && c < %d) y += %s[c - %d]; }", from, from+8, a, from)
+	case 5:
+		return fmt.Sprintf("pairs%d[x & 3] = pairs%d[y & 3];", g.r.IntN(pairs), g.r.IntN(pairs))
+	case 6:
+		p := g.r.IntN(pairs)
+		return fmt.Sprintf("{ struct pair *p = pairs%d + 4; while (p != pairs%d) { p--; y += p->b ^ p->a++; } }", p, p)
+	case 7:
+		return "y += marks[x & 3][-1];"
+	case 8:
+		return fmt.Sprintf("x += mix(%q) ^ mix(%q);", suffixes[g.r.IntN(len(suffixes))], suffixes[g.r.IntN(len(suffixes))])
+	case 9:
+		if local {
+			return "{ static unsigned last[4]; last[x & 3] += y; y ^= last[y & 3]; }"
+		}
+	case 10:
+		return fmt.Sprintf("for (unsigned i = 0; i < 8; i++) %s[7 - i] ^= %s[i] + x;", a, b)
+	case 11:
+		return fmt.Sprintf("{ unsigned *p = %s, *q = %s + 8; while (p != %s + 8) y += *p++ * *--q; }", a, b, a)
+	}
+	return ""
+}
+
+// plainVariable says whether objects are compiled without a section for each
+// function and variable, 1 or 0; where it is not set, half of the seeds are.
+const plainVariable = "ULPATCH_ORACLE_PLAIN"
 
 // howToCompile chooses compiler and flags for a seed.
 func howToCompile(seed uint64, guarded []string) (cc string, cflags, ldflags []string) {
@@ -220,9 +277,11 @@ func howToCompile(seed uint64, guarded []string) (cc string, cflags, ldflags []s
 	default:
 		cflags, ldflags = append(cflags, "-fno-pie"), []string{"-no-pie"}
 	}
-	// Without section flags and with absolute addresses most patches are refused
-	// that bring variables of their own.
-	if r.IntN(3) > 0 || ldflags[0] == "-no-pie" {
+	sections := r.IntN(2) == 0
+	if plain := os.Getenv(plainVariable); plain != "" {
+		sections = plain == "0"
+	}
+	if sections {
 		cflags = append(cflags, "-ffunction-sections", "-fdata-sections")
 	}
 	if r.IntN(4) == 0 {
