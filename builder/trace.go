@@ -223,6 +223,9 @@ func memory(e *arch.Effect) *arch.Operand {
 // there may be an index of which nothing is known.
 func (t *tracer) note(m *machine, one *instruction, o *arch.Operand, size int) {
 	at := t.address(m, one, o)
+	if !at.pointer() {
+		t.reach(m, o)
+	}
 	if !at.pointer() || size <= 0 {
 		return
 	}
@@ -232,6 +235,15 @@ func (t *tracer) note(m *machine, one *instruction, o *arch.Operand, size int) {
 	}
 	if !slices.Contains(t.used[at.ref], in) {
 		t.used[at.ref] = append(t.used[at.ref], in)
+	}
+}
+
+// reach takes down that an index of which nothing is known is added to an address.
+func (t *tracer) reach(m *machine, o *arch.Operand) {
+	for _, r := range []int{o.Base, o.Index} {
+		if r >= 0 && m.regs[r].pointer() {
+			t.walked[m.regs[r].ref] = true
+		}
 	}
 }
 
