@@ -44,7 +44,7 @@ int main(void) {
 // versions are compiled and a variable chooses. ULPATCH_ORACLE=FROM-TO chooses
 // other seeds, and ULPATCH_ORACLE_PLAIN=1 objects without section flags alone.
 func TestOracle(t *testing.T) {
-	from, to := uint64(1), uint64(Scale(16))
+	from, to := uint64(1), uint64(max(Scale(16), 6))
 	if text := os.Getenv("ULPATCH_ORACLE"); text != "" {
 		if n, err := fmt.Sscanf(text, "%d-%d", &from, &to); n != 2 {
 			t.Fatalf("ULPATCH_ORACLE=%q: %v", text, err)
