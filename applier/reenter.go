@@ -65,16 +65,24 @@ func (b *borrowed) reenter() error {
 // advance lets the thread go up to the next entry or exit of a system call. If a
 // signal is what it meets instead, another thread will do.
 func (b *borrowed) advance() error {
-	if err := b.Syscall(); err != nil {
-		return err
+	deadline := time.Now().Add(borrowTimeout)
+	for {
+		if err := b.Syscall(); err != nil {
+			return err
+		}
+		if err := b.stopper.await([]*thread{b.thread}, deadline); err != nil {
+			return err
+		}
+		// A thread of a process that was stopped already stops twice: for having
+		// been seized, and for our asking.
+		again := b.last == ptrace.TrapStop || b.last == ptrace.GroupStop
+		switch {
+		case !b.gone && b.last == ptrace.SyscallStop:
+			return nil
+		case b.gone || !again || time.Now().After(deadline):
+			return fmt.Errorf("thread %d %w now", b.TID, errUnfit)
+		}
 	}
-	if err := b.stopper.await([]*thread{b.thread}, time.Now().Add(borrowTimeout)); err != nil {
-		return err
-	}
-	if b.gone || b.last != ptrace.SyscallStop {
-		return fmt.Errorf("thread %d %w now", b.TID, errUnfit)
-	}
-	return nil
 }
 
 // giveArgument makes a system call that does nothing and has the first argument
