@@ -22,6 +22,7 @@ var soakFixes = []string{"blklogwrites-7.2.9", "ctrl-7.2.1", "virtio-net-7.2.3"}
 
 const (
 	killShare    = 5  // one in so many operations is killed
+	busyMost     = 10 // times in a row that a process may be busy
 	purgeEvery   = 25 // cycles
 	verifyEvery  = 200
 	steadyGrowth = 5 // percent of QEMU's RSS that may come to it from a tenth of the soak to its end
@@ -30,7 +31,7 @@ const (
 // tally is what a soak counts.
 type tally struct {
 	cycles, operations, kills int
-	tries                     int
+	busy, tries               int
 	pause, stall, purge       float64 // ms, the longest
 	rss                       []int   // KiB, one after each purge
 	kept                      []kept  // by the last purge
@@ -68,8 +69,8 @@ func (r *run) soak(ctx context.Context) error {
 		}
 	}
 	first, last := t.rss[len(t.rss)/10], t.rss[len(t.rss)-1]
-	r.say("\nsoak: %d cycles of %d fixes in %v: %d operations, %d kills, %d tries; longest pause %.1f ms; guest's longest stall %.1f ms, while purging %.1f ms",
-		t.cycles, len(stack), time.Since(begun).Round(time.Second), t.operations, t.kills, t.tries, t.pause, t.stall, t.purge)
+	r.say("\nsoak: %d cycles of %d fixes in %v: %d operations, %d kills, %d busy, %d tries; longest pause %.1f ms; guest's longest stall %.1f ms, while purging %.1f ms",
+		t.cycles, len(stack), time.Since(begun).Round(time.Second), t.operations, t.kills, t.busy, t.tries, t.pause, t.stall, t.purge)
 	r.say("soak: QEMU's RSS %d KiB at first, %d KiB in the end; in its memory are left %d patches%s", first, last, len(t.kept), reasons(t.kept))
 	if last > first+first*steadyGrowth/100 {
 		return fmt.Errorf("QEMU's RSS grew from %d KiB to %d KiB", first, last)
@@ -103,23 +104,30 @@ func (r *run) cycle(ctx context.Context, stack []*fix, t *tally) error {
 	return err
 }
 
-// operate runs the tool to its end, which has to be a good one. What was killed
-// before may have done already what it is told to do.
+// operate runs the tool until it has done what it is told to: a busy process was
+// left as it was, and is asked again. What was killed before may have done it
+// already.
 func (r *run) operate(ctx context.Context, args []string, killed bool, t *tally) error {
-	a, err := r.tools.call(ctx, "ulpatch-apply", args...)
-	if err != nil {
-		return err
+	for again := 0; ; again++ {
+		a, err := r.tools.call(ctx, "ulpatch-apply", args...)
+		if err != nil {
+			return err
+		}
+		if err := r.guest.unharmed(); err != nil {
+			return err
+		}
+		t.operations++
+		t.tries += a.Tries
+		t.pause = max(t.pause, a.PauseUS/1e3)
+		if a.Status == string(busy) && again < busyMost {
+			t.busy++
+			continue
+		}
+		if killed && a.exit == ui.NoMatch {
+			return nil
+		}
+		return a.failure()
 	}
-	if err := r.guest.unharmed(); err != nil {
-		return err
-	}
-	t.operations++
-	t.tries += a.Tries
-	t.pause = max(t.pause, a.PauseUS/1e3)
-	if killed && a.exit == ui.NoMatch {
-		return nil
-	}
-	return a.failure()
 }
 
 // killed runs the tool and kills it at some moment.
