@@ -22,6 +22,7 @@ type unit struct {
 	onlyLines []string              // functions that differ in line numbers alone, and stay
 	lines     bool                  // these change as well
 	shifted   *ShiftReport          // accesses that moved, where types are not known
+	unplaced  map[string]bool       // variables of the original's source that are in no object
 	hooks     []hook
 
 	alignments map[*atom]alignment // by function of fixed, where they were needed

@@ -27,6 +27,7 @@ const (
 	CodeLayout           Code = "variable-layout-changed"
 	CodeTypeLayout       Code = "type-layout-changed"
 	CodeVariableKind     Code = "variable-kind-changed"
+	CodeOptimised        Code = "variable-optimised"
 	CodeSharedConstant   Code = "shared-constant-changed"
 	CodeInitArray        Code = "init-array-changed"
 	CodeSectionEntry     Code = "section-entry-added"
@@ -56,6 +57,7 @@ var kinds = map[Code]error{
 	CodeLayout:           ErrUnsupportedChange,
 	CodeTypeLayout:       ErrUnsupportedChange,
 	CodeVariableKind:     ErrUnsupportedChange,
+	CodeOptimised:        ErrUnsupportedChange,
 	CodeSharedConstant:   ErrUnsupportedChange,
 	CodeInitArray:        ErrUnsupportedChange,
 	CodeSectionEntry:     ErrUnsupportedChange,

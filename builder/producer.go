@@ -115,11 +115,16 @@ func (l *location) otherFlags() string {
 	}
 }
 
+// byClang says whether nothing but clang made the object.
+func (o *object) byClang() bool {
+	return len(o.compilers) > 0 && !slices.ContainsFunc(o.compilers, func(c string) bool { return !strings.Contains(c, "clang") })
+}
+
 // dropsUnused says whether it is certain that the compiler left out static
 // variables that nothing refers to: clang does, and gcc unless it keeps the order
 // of the source.
 func (o *object) dropsUnused() bool {
-	if len(o.compilers) > 0 && !slices.ContainsFunc(o.compilers, func(c string) bool { return !strings.Contains(c, "clang") }) {
+	if o.byClang() {
 		return !strings.Contains(o.producer(), "-fkeep-static-consts")
 	}
 	optimised, keeps := false, false

@@ -94,6 +94,7 @@ func (p *patch) internal(from *atom, r *ref, h arch.Howto) dest {
 	if t.weak() && len(p.defined(t.name)) > 0 { // another unit's copy is the live one
 		return p.external(from, r, h, t.name, r.addend)
 	}
+	p.refuseOptimised(t, l.unit)
 	p.carry(t)
 	return keep
 }

@@ -34,7 +34,7 @@ type Allow struct {
 
 // allowable are the refusals that a patch spec can lift: those where leaving
 // things as they are in the process can be right.
-var allowable = []Code{CodeDataInitialiser, CodeVariableSize, CodeLayout, CodeTypeLayout, CodeSharedConstant, CodeInitArray, CodeSectionEntry}
+var allowable = []Code{CodeDataInitialiser, CodeVariableSize, CodeOptimised, CodeLayout, CodeTypeLayout, CodeSharedConstant, CodeInitArray, CodeSectionEntry}
 
 // ParseSpec reads a patch spec. Keys that it does not know are errors.
 func ParseSpec(name string, data []byte) (*Spec, error) {

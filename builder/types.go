@@ -3,9 +3,7 @@
 package builder
 
 import (
-	"bytes"
 	"debug/dwarf"
-	"debug/elf"
 	"fmt"
 	"slices"
 )
@@ -25,22 +23,31 @@ type field struct {
 	bit  int64 // from the start
 }
 
-// records reads the named structures and unions of an object's DWARF; none where
-// it has no DWARF that can be read.
-func records(data []byte) (out map[string]*record) {
-	defer func() {
-		if recover() != nil { // debug/dwarf trusts the file
-			out = nil
+// declared is what the DWARF of an object declares.
+type declared struct {
+	records map[string]*record // structures and unions that have a name
+	// unplaced are the static variables outside of functions that are nowhere: the
+	// compiler left them out.
+	unplaced map[string]bool
+}
+
+// declarations reads an object's DWARF; nil where it has none that can be read.
+func declarations(data []byte) *declared {
+	d := readDWARF(data)
+	if d == nil {
+		return nil
+	}
+	return guarded(func() *declared {
+		records := records(d)
+		if records == nil {
+			return nil
 		}
-	}()
-	f, err := elf.NewFile(bytes.NewReader(data))
-	if err != nil || f.Section(".debug_info") == nil {
-		return nil
-	}
-	d, err := f.DWARF()
-	if err != nil {
-		return nil
-	}
+		return &declared{records, unplaced(d)}
+	})
+}
+
+// records reads structures and unions; nil where they cannot be read.
+func records(d *dwarf.Data) (out map[string]*record) {
 	out = map[string]*record{}
 	byOffset, aliases := map[dwarf.Offset]*record{}, map[string]dwarf.Offset{}
 	r := d.Reader()
@@ -137,23 +144,24 @@ func (u *unit) judgeTypes(orig, fixed []byte) {
 	if len(u.changed) == 0 {
 		return
 	}
-	var after map[string]*record
-	before := records(orig)
-	if len(before) > 0 {
-		after = records(fixed)
+	before := declarations(orig)
+	var after *declared
+	if before != nil {
+		u.unplaced = before.unplaced
+		after = declarations(fixed)
 	}
-	if len(after) == 0 {
+	if after == nil || len(before.records) == 0 || len(after.records) == 0 {
 		if !slices.ContainsFunc(u.troubles, func(t trouble) bool { return t.refusal.Code == CodeLayout }) {
 			u.suspectLayout()
 		}
 		return
 	}
-	for _, name := range sortedKeys(after) {
-		old := before[name]
+	for _, name := range sortedKeys(after.records) {
+		old := before.records[name]
 		if old == nil {
 			continue
 		}
-		if how := old.moved(after[name]); how != "" {
+		if how := old.moved(after.records[name]); how != "" {
 			u.trouble(nil, CodeTypeLayout, name, "the layout of a type changed: "+how,
 				"what a running process has allocated has the old layout; keep it, or allow the change by name if no object of the type outlives a call of the changed functions")
 		}
