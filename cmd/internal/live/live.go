@@ -37,6 +37,7 @@ type Recipe struct {
 	Shared  string   // source of a program for an image that is a shared library
 	Program []string // flags for that program
 	Spec    *builder.Spec
+	Rebuild []string // flags to compile both objects anew with, once the image is linked: unproved
 }
 
 // Fixture is a program, a patch for it, and the key to trust.
@@ -63,7 +64,7 @@ func Build(dir string, r Recipe) (*Fixture, error) {
 		if err := f.compile(r); err != nil {
 			return err
 		}
-		if err := f.diff(r.ID, r.Spec); err != nil {
+		if err := f.diff(builder.Options{ID: r.ID, Spec: r.Spec, Unproved: r.Rebuild != nil}); err != nil {
 			return err
 		}
 		if !r.Strip {
@@ -129,6 +130,11 @@ func (f *Fixture) compile(r Recipe) error {
 				r.Shared + ".c", "-o", f.Program, "-L.", "-Wl,--as-needed", "-l" + r.Source, "-Wl,-rpath,$ORIGIN", "-ldl",
 			}))
 	}
+	if r.Rebuild != nil {
+		for _, args := range commands[:2] {
+			commands = append(commands, slices.Concat(args, r.Rebuild))
+		}
+	}
 	for _, args := range commands {
 		if err := compile(f.Dir, r.CC, args...); err != nil {
 			return err
@@ -166,8 +172,9 @@ func (f *Fixture) sources(r Recipe) error {
 	return nil
 }
 
-// diff makes the bundle, signed with a key of its own.
-func (f *Fixture) diff(id string, spec *builder.Spec) error {
+// diff makes the bundle of orig.o, fixed.o and the image, signed with a key of its
+// own.
+func (f *Fixture) diff(opts builder.Options) error {
 	image, err := os.Open(f.Image)
 	if err != nil {
 		return err
@@ -181,10 +188,9 @@ func (f *Fixture) diff(id string, spec *builder.Spec) error {
 	if err != nil {
 		return err
 	}
-	f.Result, err = builder.Diff(builder.Options{
-		Images: []builder.ImageFile{{Path: f.Image, Image: io.NewSectionReader(image, 0, info.Size())}},
-		Pairs:  pairs, Missing: missing, Spec: spec, ID: id,
-	})
+	opts.Images = []builder.ImageFile{{Path: f.Image, Image: io.NewSectionReader(image, 0, info.Size())}}
+	opts.Pairs, opts.Missing = pairs, missing
+	f.Result, err = builder.Diff(opts)
 	if err != nil {
 		return err
 	}

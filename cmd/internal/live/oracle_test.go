@@ -131,7 +131,7 @@ func makeOracle(f *Fixture, seed uint64, cc string, cflags, ldflags []string) er
 		}
 	}
 	all := builder.Refusals{}
-	if err := f.diff("oracle", nil); err != nil && !errors.As(err, &all) {
+	if err := f.diff(builder.Options{ID: "oracle"}); err != nil && !errors.As(err, &all) {
 		return err
 	}
 	data, err := json.Marshal(all)

@@ -422,3 +422,16 @@ func TestExec(t *testing.T) {
 	cycle(t, v, f)
 	quit(t, v)
 }
+
+// TestUnproved patches a program with objects that were compiled anew with other
+// flags than those that it was linked from.
+func TestUnproved(t *testing.T) {
+	f := build(t, Recipe{Source: "hammer", Compile: []string{"-fno-function-sections", "-fno-data-sections"},
+		Rebuild: []string{"-ffunction-sections", "-fdata-sections", "-fno-stack-protector"}})
+	if f.Result != nil && len(f.Result.Report.Images[0].Unproved) == 0 {
+		t.Error("everything is proved")
+	}
+	v := start(t, f, everything...)
+	cycle(t, v, f)
+	quit(t, v)
+}
