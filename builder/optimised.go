@@ -2,7 +2,7 @@
 
 package builder
 
-import "debug/dwarf"
+import "strings"
 
 // A variable that looks new may be one of the original source all the same, of
 // which the process has no copy that new code could use: clang makes variables of
@@ -52,28 +52,20 @@ func whole(name string) string {
 	return name
 }
 
-// unplaced lists the static variables outside of functions that have neither an
-// address nor a constant value.
-func unplaced(d *dwarf.Data) map[string]bool {
-	out, names := map[string]bool{}, map[dwarf.Offset]string{}
-	r := d.Reader()
-	for e, err := r.Next(); e != nil && err == nil; e, err = r.Next() {
-		if e.Tag != dwarf.TagVariable {
-			if e.Tag != dwarf.TagCompileUnit {
-				r.SkipChildren()
-			}
+// judgeForms refuses a variable whose value is not kept in the same way: one that
+// has two values only is a byte that tells which for clang, so that the process has
+// something else in it than what new code expects.
+func (u *unit) judgeForms(before, after *declared) {
+	for _, f := range u.fixed.atoms {
+		o := u.pairs.toOrig[f]
+		if o == nil || f.kind != kindVariable && f.kind != kindTLS {
 			continue
 		}
-		name, _ := e.Val(dwarf.AttrName).(string)
-		if before, ok := e.Val(dwarf.AttrSpecification).(dwarf.Offset); ok {
-			name = names[before]
-		}
-		names[e.Offset] = name
-		external, _ := e.Val(dwarf.AttrExternal).(bool)
-		declaration, _ := e.Val(dwarf.AttrDeclaration).(bool)
-		if name != "" && !external && !declaration && e.Val(dwarf.AttrLocation) == nil && e.Val(dwarf.AttrConstValue) == nil {
-			out[name] = true
+		name := f.name[strings.LastIndexByte(f.name, '.')+1:] // of a static local: parse.count
+		was, had := before.forms[name]
+		if is, has := after.forms[name]; had && has && was != is {
+			u.trouble(o, CodeOptimised, f.name, "the optimiser keeps its value in another form: what the process has in it would mean something else",
+				"keep the values that the original gives it; or allow the change by name if what is in it may be taken for another value")
 		}
 	}
-	return out
 }
