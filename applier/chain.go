@@ -3,8 +3,10 @@
 package applier
 
 import (
+	"encoding/binary"
 	"slices"
 
+	"github.com/ulpatch/ulpatch/applier/module"
 	"github.com/ulpatch/ulpatch/applier/proc"
 	"github.com/ulpatch/ulpatch/applier/unwind"
 	"github.com/ulpatch/ulpatch/arch"
@@ -18,13 +20,15 @@ import (
 //
 // It is asked while nothing runs, and remembers what it has read of code.
 type chain struct {
-	arch     *arch.Arch
-	code     *codeMap
-	unwinder *unwind.Unwinder
-	read     func() (proc.Maps, error)
-	maps     proc.Maps // as they are now, once they are needed
-	targets  map[arch.Addr]callTarget
-	reaches  map[passage]bool
+	arch      *arch.Arch
+	code      *codeMap
+	mem       module.Memory
+	unwinder  *unwind.Unwinder
+	read      func() (proc.Maps, error)
+	maps      proc.Maps // as they are now, once they are needed
+	targets   map[arch.Addr]callTarget
+	functions map[arch.Addr]*function
+	reaches   map[passage]bool
 }
 
 // passage is a call of one function that another may be entered by.
@@ -36,10 +40,10 @@ type callTarget struct {
 	known bool // false: it goes through a register or memory, or is no call
 }
 
-func newChain(code *codeMap, u *unwind.Unwinder, read func() (proc.Maps, error)) *chain {
+func newChain(code *codeMap, mem module.Memory, u *unwind.Unwinder, read func() (proc.Maps, error)) *chain {
 	return &chain{
-		arch: code.arch, code: code, unwinder: u, read: read,
-		targets: map[arch.Addr]callTarget{}, reaches: map[passage]bool{},
+		arch: code.arch, code: code, mem: mem, unwinder: u, read: read,
+		targets: map[arch.Addr]callTarget{}, functions: map[arch.Addr]*function{}, reaches: map[passage]bool{},
 	}
 }
 
@@ -50,18 +54,24 @@ func (c *chain) forget() {
 	}
 }
 
+// mapping finds the mapping that an address lies in now. err is not nil where that
+// cannot be told.
+func (c *chain) mapping(at arch.Addr) (m proc.Mapping, ok bool, err error) {
+	if c.maps == nil {
+		if c.maps, err = c.read(); err != nil {
+			c.maps = nil
+			return m, false, err
+		}
+	}
+	m, ok = c.maps.Find(at)
+	return m, ok, nil
+}
+
 // executable tells whether there is code at an address: such as was generated
 // while the process ran, of which no more is known.
 func (c *chain) executable(at arch.Addr) bool {
-	if c.maps == nil {
-		maps, err := c.read()
-		if err != nil {
-			return true
-		}
-		c.maps = maps
-	}
-	m, ok := c.maps.Find(at)
-	return ok && m.Executable()
+	m, ok, err := c.mapping(at)
+	return err != nil || ok && m.Executable()
 }
 
 // possible tells whether pc, a return address that stands right below sp, could
@@ -88,11 +98,7 @@ func (c *chain) linked(from, to arch.Addr) bool {
 	if !c.code.contains(to) {
 		return c.executable(to)
 	}
-	t, ok := c.targets[to]
-	if !ok {
-		t = c.called(to)
-		c.targets[to] = t
-	}
+	t := c.target(to)
 	if !t.known {
 		return true
 	}
@@ -102,7 +108,7 @@ func (c *chain) linked(from, to arch.Addr) bool {
 	}
 	called, _, ok := c.unwinder.Function(t.at)
 	if !ok || called == entered {
-		return true // what is not described, such as a PLT, leads anywhere
+		return true // what is not described leads anywhere
 	}
 	l := passage{called, entered}
 	reached, ok := c.reaches[l]
@@ -140,54 +146,135 @@ func (c *chain) called(to arch.Addr) (t callTarget) {
 	return t
 }
 
+// resolve follows what linkers put between a call and what it calls. Where that
+// goes through a slot that may be written to, it may have gone anywhere.
+func (c *chain) resolve(t callTarget) callTarget {
+	const most = 4 // a thunk, a PLT
+	for range most {
+		code, off, ok := c.code.find(t.at)
+		if !t.known || !ok {
+			break
+		}
+		way, ok := c.arch.Trampoline(code[off:], t.at)
+		if !ok {
+			break
+		}
+		t.at = way.To
+		if way.Slot {
+			var word [8]byte
+			m, mapped, err := c.mapping(way.To)
+			if err != nil || !mapped || m.Writable() || c.mem.Read(way.To, word[:]) != nil {
+				return callTarget{}
+			}
+			t.at = arch.Addr(binary.LittleEndian.Uint64(word[:]))
+		}
+	}
+	return t
+}
+
+// target is called, with what is remembered of it.
+func (c *chain) target(to arch.Addr) callTarget {
+	t, ok := c.targets[to]
+	if !ok {
+		t = c.resolve(c.called(to))
+		c.targets[to] = t
+	}
+	return t
+}
+
 // leads tells whether jumps may lead from a function that is called into another
 // one, so that this returns in its place: tail calls, parts of a function that
 // are elsewhere. What cannot be decoded, or jumps through a register or memory,
 // may lead anywhere.
 func (c *chain) leads(l passage) bool {
+	return !c.follow(l.called, func(start arch.Addr, _ *function) bool { return start != l.entered })
+}
+
+// switches tells whether the call before a return address may be of a function
+// that switches stacks itself, or of one that jumps to such a one: whether the
+// return address may be the innermost one of a stack that was switched away from.
+func (c *chain) switches(to arch.Addr) bool {
+	t := c.target(to)
+	if !t.known || c.arch.MovesStack == nil {
+		return true
+	}
+	start, _, ok := c.unwinder.Function(t.at)
+	return !ok || !c.follow(start, func(_ arch.Addr, f *function) bool { return !f.movesStack })
+}
+
+// follow calls visit for a function, given by its start, and all that jumps lead
+// to from there, until it returns false. It returns true where it came to the end
+// of all of them.
+func (c *chain) follow(start arch.Addr, visit func(start arch.Addr, f *function) bool) bool {
 	const most = 64 // functions
-	seen := []arch.Addr{l.called}
+	seen := []arch.Addr{start}
 	for i := 0; i < len(seen); i++ {
-		ways, ok := c.exits(seen[i])
-		if !ok || len(seen) > most {
-			return true
+		f := c.function(seen[i])
+		if len(seen) > most || !visit(seen[i], f) || !f.known {
+			return false
 		}
-		for _, to := range ways {
-			next, _, ok := c.unwinder.Function(to)
-			if !ok || next == l.entered {
-				return true
+		for _, to := range f.exits {
+			t := c.resolve(callTarget{to, true})
+			next, _, ok := c.unwinder.Function(t.at)
+			if !t.known || !ok {
+				return false
 			}
 			if !slices.Contains(seen, next) {
 				seen = append(seen, next)
 			}
 		}
 	}
-	return false
+	return true
 }
 
-// exits lists where direct jumps lead out of a function, and what it falls
-// through to. ok is false where that cannot be told.
-func (c *chain) exits(start arch.Addr) (to []arch.Addr, ok bool) {
+// function is what is known of the code that the call-frame information describes
+// together.
+type function struct {
+	exits      []arch.Addr // where direct jumps lead out of it, and what it falls through to
+	known      bool        // exits are all
+	movesStack bool
+}
+
+func (c *chain) function(start arch.Addr) *function {
+	f, ok := c.functions[start]
+	if !ok {
+		f = c.decode(start)
+		c.functions[start] = f
+	}
+	return f
+}
+
+// decode reads the code of a function. Where it goes cannot be told of one that
+// jumps through a register or memory, or that calls a place in itself, to replace
+// the return address that this leaves (a retpoline).
+func (c *chain) decode(start arch.Addr) *function {
+	f := &function{}
 	_, end, ok := c.unwinder.Function(start)
 	code, off, readable := c.code.find(start)
 	if !ok || !readable || uint64(end-start) > uint64(len(code))-off {
-		return nil, false
+		return f
 	}
 	code = code[off : off+uint64(end-start)]
 	for at := 0; at < len(code); {
 		insn, err := c.arch.Decode(code[at:], start+arch.Addr(at))
 		if err != nil || insn.Len == 0 || insn.Kind == arch.IndirectJump {
-			return nil, false
+			return f
 		}
+		inside := insn.Target >= start && insn.Target < end
+		if insn.Kind == arch.Call && inside && insn.Target != start {
+			return f
+		}
+		f.movesStack = f.movesStack || c.arch.MovesStack != nil && c.arch.MovesStack(code[at:at+insn.Len])
 		at += insn.Len
 		jumps := insn.Kind == arch.Jump || insn.Kind == arch.CondJump
-		if jumps && (insn.Target < start || insn.Target >= end) {
-			to = append(to, insn.Target)
+		if jumps && !inside {
+			f.exits = append(f.exits, insn.Target)
 		}
 		// A call at the very end is of something that does not return.
 		if at >= len(code) && (insn.Kind == arch.Plain || insn.Kind == arch.CondJump) {
-			to = append(to, end)
+			f.exits = append(f.exits, end)
 		}
 	}
-	return to, true
+	f.known = true
+	return f
 }

@@ -39,8 +39,8 @@ type suspended struct {
 	guard    uint64        // the C library's secret, once it is known
 	guarded  bool
 	seed     maphash.Seed
-	idle     map[scan.Region]*idleStack // stacks that were looked into for saved stack pointers
-	checked  map[scan.Region]bool       // whether these are as they were, in this search
+	idle     map[scan.Region]*idleStack    // stacks that were looked into for saved stack pointers
+	checked  map[scan.Region]*checkedStack // what is known of these in this search
 
 	read uint64 // bytes, in the last survey
 	took time.Duration
@@ -57,7 +57,6 @@ const (
 	smallRegion   = 16 << 20 // bytes; up to here a region is searched as a whole
 	redZone       = 16 << 10 // bytes below a running thread's stack pointer that are no frames
 	functionAlign = 16
-	savedArea     = 128 // bytes above a saved stack pointer in which a return address is expected
 )
 
 func newSuspended(p *process, c *checker) *suspended {
@@ -67,7 +66,7 @@ func newSuspended(p *process, c *checker) *suspended {
 		s.zones = extend(s.zones, ret)
 	}
 	s.code = readCode(&p.view, p.mem)
-	s.chain = newChain(&s.code, c.unwinder, func() (proc.Maps, error) { return proc.ReadMaps(p.live) })
+	s.chain = newChain(&s.code, p.mem, c.unwinder, func() (proc.Maps, error) { return proc.ReadMaps(p.live) })
 	c.chain = s.chain
 	return s
 }
@@ -150,7 +149,7 @@ func (s *suspended) await() {
 		return
 	}
 	const patience, between = 250 * time.Millisecond, 300 * time.Microsecond
-	s.checked = map[scan.Region]bool{}
+	s.checked = map[scan.Region]*checkedStack{}
 	var suspects []scan.Region
 	for _, r := range s.suspects {
 		suspects = append(suspects, subtract(r, s.own)...)
@@ -193,7 +192,7 @@ func addPage(pages []scan.Region, at arch.Addr) []scan.Region {
 
 // search looks for frames in zones, all threads of the process being stopped.
 func (s *suspended) search(threads []*thread) error {
-	s.checked = map[scan.Region]bool{}
+	s.checked = map[scan.Region]*checkedStack{}
 	s.own = s.ownStacks(threads)
 	var parts []scan.Region
 	for _, r := range s.looks {

@@ -122,78 +122,177 @@ func (s *suspended) isStale(h hit) bool {
 	if !ok || idle == nil || len(idle.contexts) == 0 {
 		return false
 	}
-	hidden := false // in a jmp_buf that leads above the hit
-	for _, at := range idle.contexts {
-		if r.Start <= at && at < h.at {
-			continue // what lies below the hit on the same stack is as old as it is
-		}
-		var buf [8]byte
-		if s.p.mem.Read(at, buf[:]) != nil {
-			continue
-		}
-		for i, sp := range s.pointers(binary.LittleEndian.Uint64(buf[:])) {
-			switch {
-			case sp < r.Start || sp >= r.End:
-			case sp <= h.at && s.leadsToCode(at, sp):
-				return false
-			case sp > h.at && i == hiddenPointer:
-				hidden = hidden || s.hidesCode(at)
-			}
+	c := s.checked[r]
+	if c == nil {
+		c = &checkedStack{start: r.Start, pointers: s.pointersInto(r, idle)}
+		s.checked[r] = c
+	}
+	// A jmp_buf leads above the hit.
+	hidden := slices.ContainsFunc(c.pointers, func(p *savedPointer) bool {
+		return p.hidden && !p.inside && p.sp > h.at && s.hidesCode(p)
+	})
+	for _, p := range c.pointers {
+		below := p.inside && p.at < h.at // below the stack that it leads to, or in it
+		if p.sp <= h.at && !(below && p.at < p.sp && (hidden || !c.describes(p, h))) && s.resumes(p) {
+			return false
 		}
 	}
 	if hidden {
 		return true
 	}
-	same, ok := s.checked[r]
-	if !ok {
-		same = s.digest(r) == idle.digest
-		s.checked[r] = same
+	if !c.compared {
+		c.compared, c.same = true, s.digest(r) == idle.digest
 	}
-	return same
+	return c.same
 }
 
-// hidesCode tells whether a jmp_buf has its stack pointer at an address: whether a
-// program counter is hidden beside.
-func (s *suspended) hidesCode(at arch.Addr) bool {
+// checkedStack is what is known of a stack while nothing runs.
+type checkedStack struct {
+	start          arch.Addr
+	pointers       []*savedPointer
+	compared, same bool // whether the stack is as it was
+}
+
+// describes tells whether what lies below a stack in the same memory describes that
+// stack, and is no part of what calls have left: whether something else has a
+// pointer to it.
+func (c *checkedStack) describes(p *savedPointer, h hit) bool {
+	const before, behind = 128, 1024 // the saved stack pointer is so far in it
+	return slices.ContainsFunc(c.pointers, func(q *savedPointer) bool {
+		elsewhere := q.at < c.start || q.at >= h.at
+		return elsewhere && !q.hidden && q.sp < p.at+before && q.sp+behind > p.at
+	})
+}
+
+// savedPointer is a word that may be a saved stack pointer.
+type savedPointer struct {
+	at, sp arch.Addr // where it is, and what it says
+	hidden bool      // as in a jmp_buf
+	inside bool      // it lies in the memory that it leads into
+	asked  bool
+	leads  bool // somewhere, if it was asked
+}
+
+// pointersInto are the words that lead into a stack now.
+func (s *suspended) pointersInto(r scan.Region, idle *idleStack) (found []*savedPointer) {
+	for _, at := range idle.contexts {
+		var buf [8]byte
+		if s.p.mem.Read(at, buf[:]) != nil {
+			continue
+		}
+		for i, sp := range s.pointers(binary.LittleEndian.Uint64(buf[:])) {
+			if sp >= r.Start && sp < r.End {
+				found = append(found, &savedPointer{at: at, sp: sp, hidden: i == hiddenPointer, inside: at >= r.Start && at < r.End})
+			}
+		}
+	}
+	return found
+}
+
+// hidesCode tells whether a jmp_buf has its stack pointer here: whether a program
+// counter is hidden beside.
+func (s *suspended) hidesCode(p *savedPointer) bool {
 	var beside [8]byte
 	m := s.p.arch.Mangling
-	if s.p.mem.Read(at+arch.Addr(m.PC), beside[:]) != nil {
+	if s.p.mem.Read(p.at+arch.Addr(m.PC), beside[:]) != nil {
 		return false
 	}
 	pc := m.Reveal(binary.LittleEndian.Uint64(beside[:]), s.guard)
 	return s.code.isReturn(s.p.strip(arch.Addr(pc)))
 }
 
-// leadsToCode tells whether a saved stack pointer has a program counter beside
-// it, or a return address among the saved registers that it points to.
-func (s *suspended) leadsToCode(at, sp arch.Addr) bool {
+// resumes tells whether a word can be a saved stack pointer, with which something
+// goes on. There are two ways to do that: with a program counter that was saved
+// with it, or by returning to an address on the stack.
+func (s *suspended) resumes(p *savedPointer) bool {
+	if !p.asked {
+		p.asked, p.leads = true, s.counterBeside(p) || s.returnsAbove(p)
+	}
+	return p.leads
+}
+
+// counterBeside tells whether a program counter was saved with a stack pointer. It
+// is a return address as a rule, of what has saved the two, from which the stack
+// goes on there. What was interrupted by a signal can be anywhere; right behind the
+// stack pointer, as the kernel saves the two.
+func (s *suspended) counterBeside(p *savedPointer) bool {
 	m := s.p.arch.Mangling
-	places := []int{8} // of a ucontext_t
-	if m != nil && m.PC != 8 {
-		places = append(places, m.PC)
-	}
-	for _, place := range places {
-		var beside [8]byte
-		if s.p.mem.Read(at+arch.Addr(place), beside[:]) != nil {
-			continue
-		}
-		word := binary.LittleEndian.Uint64(beside[:])
-		if s.code.isReturn(s.p.strip(arch.Addr(word))) {
-			return true
-		}
-		if m != nil && s.guard != 0 && s.code.isReturn(s.p.strip(arch.Addr(m.Reveal(word, s.guard)))) {
-			return true
-		}
-	}
-	saved := make([]byte, savedArea)
-	if s.p.mem.Read(sp, saved) != nil {
-		return true // it cannot be told
-	}
-	for off := 0; off+8 <= len(saved); off += 8 {
-		word := s.p.strip(arch.Addr(binary.LittleEndian.Uint64(saved[off:])))
-		if s.code.isReturn(word) && s.chain.possible(word, sp+arch.Addr(off)+8) {
+	const room = 128 // bytes before and behind, of other registers
+	start, words := s.around(p.at, room, room)
+	for i, word := range words {
+		at := start + arch.Addr(8*i)
+		pc := s.p.strip(arch.Addr(word))
+		// What calls have left is full of return addresses.
+		usual := at == p.at+8 || m != nil && at == p.at+arch.Addr(m.PC)
+		switch {
+		case at == p.at, p.inside && !usual:
+		case s.goesOn(pc, p.sp),
+			at == p.at+8 && s.interrupted(pc, p.sp),
+			m != nil && s.guard != 0 && s.goesOn(s.p.strip(arch.Addr(m.Reveal(word, s.guard))), p.sp):
 			return true
 		}
 	}
 	return false
+}
+
+// goesOn tells whether a function may go on at a return address with a stack
+// pointer.
+func (s *suspended) goesOn(pc, sp arch.Addr) bool {
+	return s.code.isReturn(pc) && s.chain.possible(pc, sp)
+}
+
+// interrupted tells whether a signal may have come right before the instruction at
+// pc. Before the first one of a function, to which programs have pointers, its return
+// address would be the last word on the stack, or in a register.
+func (s *suspended) interrupted(pc, sp arch.Addr) bool {
+	if !s.code.contains(pc) || s.code.isReturn(pc) || !s.chain.possible(pc+1, sp) {
+		return false
+	}
+	start, _, ok := s.chain.unwinder.Function(pc)
+	if !ok || start != pc {
+		return true
+	}
+	var word [8]byte
+	return s.p.arch.Regs.RAInRegister || s.p.mem.Read(sp, word[:]) != nil ||
+		s.code.isReturn(arch.Addr(binary.LittleEndian.Uint64(word[:])))
+}
+
+// returnsAbove tells whether a stack pointer points to saved registers with a
+// return address, of a call that may be of what switches stacks: nothing else
+// leaves a stack so that it is gone on with by returning. Other calls' return
+// addresses stand above local variables, to which a program has pointers, too. What
+// switches may save the stack pointer without the return address, right below.
+func (s *suspended) returnsAbove(p *savedPointer) bool {
+	area := uint64(128) // bytes in which a return address is expected
+	if s.p.arch.Regs.RAInRegister {
+		area = 256 // there are more registers to be saved, vectors too
+	}
+	start, words := s.around(p.sp, 8, area)
+	if words == nil {
+		return true // it cannot be told
+	}
+	for i, word := range words {
+		ret := s.p.strip(arch.Addr(word))
+		if s.code.isReturn(ret) && s.chain.possible(ret, start+arch.Addr(8*i)+8) && s.chain.switches(ret) {
+			return true
+		}
+	}
+	return false
+}
+
+// around reads words before and behind an address, as far as there is memory.
+func (s *suspended) around(at arch.Addr, before, behind uint64) (start arch.Addr, words []uint64) {
+	m, ok := s.maps.Find(at)
+	start, end := at-arch.Addr(before), at+8+arch.Addr(behind)
+	if ok {
+		start, end = max(start, m.Start), min(end, m.End)
+	}
+	buf := make([]byte, end-start)
+	if s.p.mem.Read(start, buf) != nil {
+		return start, nil
+	}
+	for ; len(buf) >= 8; buf = buf[8:] {
+		words = append(words, binary.LittleEndian.Uint64(buf))
+	}
+	return start, words
 }

@@ -31,7 +31,7 @@ func TestWithoutInformation(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := newChecker(p.v, p.mem, pl.quiet)
-	c.chain = newChain(&codeMap{arch: arm64.Arch}, c.unwinder, nil)
+	c.chain = newChain(&codeMap{arch: arm64.Arch}, nil, c.unwinder, nil)
 	for _, at := range []struct {
 		name string
 		reg  int // -1: on the stack

@@ -86,6 +86,11 @@ type Arch struct {
 	// are the registers that may point to the function's own stack frame.
 	CalleeSaved func(reg int) bool
 	StackBases  []int
+	// MovesStack tells whether the instruction at the start of code may set the
+	// stack pointer to anything but what it was, plus a constant or aligned:
+	// whether it may switch stacks, or leave a frame by its pointer. A system call
+	// may. It is true where that is not known, and may be nil.
+	MovesStack func(code []byte) bool
 	// Relax recognises what a linker made of the instructions round a relocation
 	// of type typ at off, given the object's bytes and the image's at the same
 	// place. ok is false where there is no known rewrite: then the field has to

@@ -57,6 +57,7 @@ var Arch = &arch.Arch{
 	Sets:        sets,
 	CalleeSaved: calleeSaved,
 	StackBases:  []int{rsp, rbp},
+	MovesStack:  movesStack,
 	EndsInCall:  endsInCall,
 	PCAdjust:    pcAdjust,
 	Relax:       relax,

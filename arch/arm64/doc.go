@@ -97,6 +97,7 @@ var Arch = &arch.Arch{
 	Displaced:   displaced,
 	Sets:        sets,
 	StackBases:  []int{dwarfFP, dwarfSP},
+	MovesStack:  movesStack,
 	EndsInCall:  endsInCall,
 	PCAdjust:    pcAdjust,
 	Relax:       relax,
