@@ -39,6 +39,7 @@ type suspended struct {
 	guard    uint64        // the C library's secret, once it is known
 	guarded  bool
 	seed     maphash.Seed
+	unread   bool                          // there is memory in which these were not looked for
 	idle     map[scan.Region]*idleStack    // stacks that were looked into for saved stack pointers
 	checked  map[scan.Region]*checkedStack // what is known of these in this search
 

@@ -8,6 +8,7 @@ import (
 	"hash/maphash"
 	"slices"
 
+	"github.com/ulpatch/ulpatch/applier/proc"
 	"github.com/ulpatch/ulpatch/applier/scan"
 	"github.com/ulpatch/ulpatch/arch"
 )
@@ -46,6 +47,7 @@ func (s *suspended) judge() {
 		return
 	}
 	slices.SortFunc(stacks, func(a, b scan.Region) int { return cmp.Compare(a.Start, b.Start) })
+	s.unread = len(scan.Writable(s.maps, func(m proc.Mapping) bool { return !searchable(m) })) > 0
 	for _, r := range scan.Writable(s.maps, searchable) {
 		_, _ = s.scanner.Each(r, func(at arch.Addr, run []byte) bool {
 			for off := 0; off+8 <= len(run); off += 8 {
@@ -131,14 +133,20 @@ func (s *suspended) isStale(h hit) bool {
 	hidden := slices.ContainsFunc(c.pointers, func(p *savedPointer) bool {
 		return p.hidden && !p.inside && p.sp > h.at && s.hidesCode(p)
 	})
+	above := hidden // something leads above the hit
 	for _, p := range c.pointers {
-		below := p.inside && p.at < h.at // below the stack that it leads to, or in it
-		if p.sp <= h.at && !(below && p.at < p.sp && (hidden || !c.describes(p, h))) && s.resumes(p) {
+		if p.inside && p.at < p.sp && (hidden || !c.describes(p, h)) {
+			continue // it points to where its frame has been called from, if any
+		}
+		switch {
+		case p.sp <= h.at && s.resumes(p):
 			return false
+		case p.sp > h.at && s.unread && !above:
+			above = s.counterBeside(p, true) || s.returnsAbove(p)
 		}
 	}
-	if hidden {
-		return true
+	if hidden || s.unread && !above {
+		return hidden // else what leads to this stack may be where nothing was read
 	}
 	if !c.compared {
 		c.compared, c.same = true, s.digest(r) == idle.digest
@@ -157,7 +165,7 @@ type checkedStack struct {
 // stack, and is no part of what calls have left: whether something else has a
 // pointer to it.
 func (c *checkedStack) describes(p *savedPointer, h hit) bool {
-	const before, behind = 128, 1024 // the saved stack pointer is so far in it
+	const before, behind = 128, 4096 // the saved stack pointer is so far in it
 	return slices.ContainsFunc(c.pointers, func(q *savedPointer) bool {
 		elsewhere := q.at < c.start || q.at >= h.at
 		return elsewhere && !q.hidden && q.sp < p.at+before && q.sp+behind > p.at
@@ -190,7 +198,7 @@ func (s *suspended) pointersInto(r scan.Region, idle *idleStack) (found []*saved
 }
 
 // hidesCode tells whether a jmp_buf has its stack pointer here: whether a program
-// counter is hidden beside.
+// counter is hidden beside, with which the stack may go on there.
 func (s *suspended) hidesCode(p *savedPointer) bool {
 	var beside [8]byte
 	m := s.p.arch.Mangling
@@ -198,7 +206,7 @@ func (s *suspended) hidesCode(p *savedPointer) bool {
 		return false
 	}
 	pc := m.Reveal(binary.LittleEndian.Uint64(beside[:]), s.guard)
-	return s.code.isReturn(s.p.strip(arch.Addr(pc)))
+	return s.goesOn(s.p.strip(arch.Addr(pc)), p.sp)
 }
 
 // resumes tells whether a word can be a saved stack pointer, with which something
@@ -206,7 +214,7 @@ func (s *suspended) hidesCode(p *savedPointer) bool {
 // with it, or by returning to an address on the stack.
 func (s *suspended) resumes(p *savedPointer) bool {
 	if !p.asked {
-		p.asked, p.leads = true, s.counterBeside(p) || s.returnsAbove(p)
+		p.asked, p.leads = true, s.counterBeside(p, p.inside) || s.returnsAbove(p)
 	}
 	return p.leads
 }
@@ -214,18 +222,18 @@ func (s *suspended) resumes(p *savedPointer) bool {
 // counterBeside tells whether a program counter was saved with a stack pointer. It
 // is a return address as a rule, of what has saved the two, from which the stack
 // goes on there. What was interrupted by a signal can be anywhere; right behind the
-// stack pointer, as the kernel saves the two.
-func (s *suspended) counterBeside(p *savedPointer) bool {
+// stack pointer, as the kernel saves the two. Nearly all have it there, and only
+// there it counts where usual says so: what calls have left is full of return
+// addresses.
+func (s *suspended) counterBeside(p *savedPointer, usual bool) bool {
 	m := s.p.arch.Mangling
 	const room = 128 // bytes before and behind, of other registers
 	start, words := s.around(p.at, room, room)
 	for i, word := range words {
 		at := start + arch.Addr(8*i)
 		pc := s.p.strip(arch.Addr(word))
-		// What calls have left is full of return addresses.
-		usual := at == p.at+8 || m != nil && at == p.at+arch.Addr(m.PC)
 		switch {
-		case at == p.at, p.inside && !usual:
+		case at == p.at, usual && at != p.at+8 && (m == nil || at != p.at+arch.Addr(m.PC)):
 		case s.goesOn(pc, p.sp),
 			at == p.at+8 && s.interrupted(pc, p.sp),
 			m != nil && s.guard != 0 && s.goesOn(s.p.strip(arch.Addr(m.Reveal(word, s.guard))), p.sp):

@@ -16,7 +16,7 @@ import (
 // does not matter.
 func TestCoroutine(t *testing.T) {
 	f := build(t, Recipe{Source: "coroutine"})
-	for _, kind := range []string{"ucontext", "jmpbuf", "hand", "indirect", "tail", "beside"} {
+	for _, kind := range []string{"ucontext", "jmpbuf", "hand", "indirect", "tail", "beside", "pointer", "own", "low", "apart"} {
 		t.Run(kind, func(t *testing.T) {
 			v := start(t, f, kind)
 			ask(t, v, "enter", "inside=1 last=0")
@@ -43,6 +43,20 @@ func TestCoroutine(t *testing.T) {
 			quit(t, v)
 		})
 	}
+}
+
+// TestUnseenContext: a coroutine is busy although what leads to its stack is where
+// nothing is searched.
+func TestUnseenContext(t *testing.T) {
+	f := build(t, Recipe{Source: "coroutine"})
+	v := start(t, f, "large")
+	ask(t, v, "enter", "inside=1 last=0")
+	_, err := applier.Apply(v.PID, f.Bundle, within(300*time.Millisecond))
+	if !errors.Is(err, applier.ErrBusy) || !strings.Contains(err.Error(), "a coroutine is in work") {
+		t.Fatalf("while the coroutine is inside: %v", err)
+	}
+	ask(t, v, "leave", "inside=0 last=1")
+	quit(t, v)
 }
 
 func ask(t *testing.T, v *Victim, question, want string) {

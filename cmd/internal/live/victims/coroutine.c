@@ -7,6 +7,18 @@
  *   ucontext   swapcontext for each switch
  *   jmpbuf     swapcontext once, then sigsetjmp and siglongjmp, as QEMU does
  *   hand       a switch of our own that pushes registers, in CPU/switch.h
+ *
+ * What is special, or makes frames hard to tell from what calls have left:
+ *
+ *   indirect   jmpbuf; it is called through pointers
+ *   tail       jmpbuf; it is jumped to
+ *   beside     ucontext; a thread is on a stack in the same memory
+ *   pointer    indirect; the heap has a pointer to a local variable of a call that
+ *              has ended, with return addresses right above
+ *   own        ucontext; it is saved on the coroutine's own stack, as a local variable
+ *   low        hand; it is saved at the low end of the coroutine's own stack
+ *   large      hand; it is saved in memory that is too large to be searched
+ *   apart      another switch of our own, which has nothing on the stack
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -26,7 +38,7 @@ enum { VERSION = 2 };
 enum { VERSION = 1 };
 #endif
 
-static enum { UCONTEXT, JMPBUF, HAND } kind;
+static enum { UCONTEXT, JMPBUF, HAND, APART } kind;
 enum { SIZE = 1 << 20 };
 static long errors;
 static int last, sleeping_inside;
@@ -35,8 +47,11 @@ struct context {
 	ucontext_t uc;
 	sigjmp_buf env;
 	void *sp;
+	void *apart[APART_WORDS];
 };
-static struct context *outside, *inside; /* on the heap, as real ones are */
+static struct context *outside, *inside; /* on the heap, as real ones mostly are */
+static char *volatile limits[2]; /* of the coroutine's stack */
+static int own;
 
 static __attribute__((noinline)) void switch_to(struct context *from, struct context *to)
 {
@@ -51,7 +66,27 @@ static __attribute__((noinline)) void switch_to(struct context *from, struct con
 	case HAND:
 		hand_switch(&from->sp, to->sp);
 		break;
+	case APART:
+		apart_switch(from->apart, to->apart);
+		break;
 	}
+}
+
+static volatile char **kept; /* in a large object, as what describes requests is */
+
+static __attribute__((noinline)) void fill(volatile char *small)
+{
+	for (int i = 0; i < 16; i++)
+		small[i] = (char)i;
+}
+
+static __attribute__((noinline)) void keep(void)
+{
+	volatile char small[16];
+	fill(small);
+	*kept = small;
+	if (small[5] != 5)
+		errors++;
 }
 
 static __attribute__((noinline)) void pause_here(const char *why)
@@ -59,8 +94,17 @@ static __attribute__((noinline)) void pause_here(const char *why)
 	if (strcmp(why, "inside"))
 		errors++;
 	sleeping_inside = 1;
-	switch_to(inside, outside);
+	struct context here, *usual = inside;
+	if (own)
+		inside = &here;
+	if (kind == APART) /* from a large frame */
+		apart_switch(inside->apart, outside->apart);
+	else
+		switch_to(inside, outside);
+	inside = usual;
 	sleeping_inside = 0;
+	if (kept)
+		keep();
 }
 
 static __attribute__((noinline)) int work(int sleep)
@@ -167,13 +211,25 @@ static void run(void (*function)(void), char *stack)
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "ucontext";
-	indirect = !strcmp(name, "indirect");
+	int low = !strcmp(name, "low"), large = !strcmp(name, "large"), pointer = !strcmp(name, "pointer");
+	indirect = pointer || !strcmp(name, "indirect");
 	tail = !strcmp(name, "tail");
-	kind = indirect || tail ? JMPBUF : argc > 1 && !strcmp(argv[1], "jmpbuf") ? JMPBUF : argc > 1 && !strcmp(argv[1], "hand") ? HAND : UCONTEXT;
+	own = !strcmp(name, "own");
+	kind = indirect || tail || !strcmp(name, "jmpbuf") ? JMPBUF : low || large || !strcmp(name, "hand") ? HAND :
+		!strcmp(name, "apart") ? APART : UCONTEXT;
 	outside = calloc(1, sizeof *outside);
 	inside = calloc(1, sizeof *inside);
+	if (pointer)
+		kept = (volatile char **)calloc(64, sizeof *kept) + 32;
 	char *stack = mmap(NULL, 2 * SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	mprotect(stack, 4096, PROT_NONE);
+	enum { GUARD = 64 << 10 }; /* a page, however large */
+	mprotect(stack, GUARD, PROT_NONE);
+	limits[0] = stack + GUARD;
+	limits[1] = stack + SIZE;
+	if (low)
+		inside = (void *)(stack + GUARD);
+	if (large)
+		inside = mmap(NULL, 65 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	getcontext(&inside->uc);
 	inside->uc.uc_stack.ss_sp = stack;
 	inside->uc.uc_stack.ss_size = SIZE;
@@ -182,6 +238,10 @@ int main(int argc, char **argv)
 		swapcontext(&outside->uc, &inside->uc);
 	if (kind == HAND)
 		inside->sp = hand_stack((void **)(stack + SIZE - 64), body);
+	if (kind == APART) {
+		inside->apart[APART_PC] = (void *)body;
+		inside->apart[APART_SP] = apart_stack((void **)(stack + SIZE - 64));
+	}
 	printf("ready\n");
 	fflush(stdout);
 	pthread_t thread; /* one that is on its own stack, to be borrowed */

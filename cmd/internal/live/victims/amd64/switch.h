@@ -17,3 +17,21 @@ static void *hand_stack(void **top, void (*body)(void))
 		*--top = NULL;
 	return top;
 }
+
+/* Keeps all in a structure: the program counter before the stack pointer, which is
+ * that of the caller. */
+void apart_switch(void **from, void **to);
+asm(".globl apart_switch\n.type apart_switch,@function\napart_switch:\n"
+	"mov (%rsp),%rdx\nlea 8(%rsp),%rcx\n"
+	"mov %r12,(%rdi)\nmov %r13,8(%rdi)\nmov %r14,16(%rdi)\nmov %r15,24(%rdi)\n"
+	"mov %rdx,32(%rdi)\nmov %rcx,40(%rdi)\nmov %rbx,48(%rdi)\nmov %rbp,56(%rdi)\n"
+	"mov (%rsi),%r12\nmov 8(%rsi),%r13\nmov 16(%rsi),%r14\nmov 24(%rsi),%r15\n"
+	"mov 48(%rsi),%rbx\nmov 56(%rsi),%rbp\nmov 40(%rsi),%rsp\njmp *32(%rsi)\n.size apart_switch,.-apart_switch\n");
+enum { APART_PC = 4, APART_SP = 5, APART_WORDS = 8 };
+
+/* A stack to begin a function with: as after a call. */
+static void *apart_stack(void **top)
+{
+	*--top = NULL;
+	return top;
+}
