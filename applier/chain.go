@@ -29,6 +29,7 @@ type chain struct {
 	targets   map[arch.Addr]callTarget
 	functions map[arch.Addr]*function
 	reaches   map[passage]bool
+	switching map[arch.Addr]bool // what switches has said, by the function's start
 }
 
 // passage is a call of one function that another may be entered by.
@@ -44,6 +45,7 @@ func newChain(code *codeMap, mem module.Memory, u *unwind.Unwinder, read func() 
 	return &chain{
 		arch: code.arch, code: code, mem: mem, unwinder: u, read: read,
 		targets: map[arch.Addr]callTarget{}, functions: map[arch.Addr]*function{}, reaches: map[passage]bool{},
+		switching: map[arch.Addr]bool{},
 	}
 }
 
@@ -199,7 +201,15 @@ func (c *chain) switches(to arch.Addr) bool {
 		return true
 	}
 	start, _, ok := c.unwinder.Function(t.at)
-	return !ok || !c.follow(start, func(_ arch.Addr, f *function) bool { return !f.movesStack })
+	if !ok {
+		return true
+	}
+	may, ok := c.switching[start]
+	if !ok {
+		may = !c.follow(start, func(_ arch.Addr, f *function) bool { return !f.movesStack })
+		c.switching[start] = may
+	}
+	return may
 }
 
 // follow calls visit for a function, given by its start, and all that jumps lead

@@ -45,6 +45,22 @@ func TestCoroutine(t *testing.T) {
 	}
 }
 
+// TestRetpoline: a call through a thunk, which replaces its own return address, may
+// be of anything.
+func TestRetpoline(t *testing.T) {
+	f := build(t, Recipe{Source: "coroutine", ID: "retpoline", Compile: peculiar(t).thunks})
+	v := start(t, f, "indirect")
+	ask(t, v, "enter", "inside=1 last=0")
+	_, err := applier.Apply(v.PID, f.Bundle, within(300*time.Millisecond))
+	if !errors.Is(err, applier.ErrBusy) || !strings.Contains(err.Error(), "a coroutine is in work") {
+		t.Fatalf("while the coroutine is inside: %v", err)
+	}
+	ask(t, v, "leave", "inside=0 last=1")
+	apply(t, v, f)
+	wantVersion(t, v, 2)
+	quit(t, v)
+}
+
 // TestUnseenContext: a coroutine is busy although what leads to its stack is where
 // nothing is searched.
 func TestUnseenContext(t *testing.T) {
