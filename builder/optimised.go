@@ -30,12 +30,16 @@ func (p *patch) refuseOptimised(t *atom, u *unit) {
 
 // partOf returns a datum of which f, from another version of the object, is a part,
 // or which is a part of f, or a part of the same whole, as clang names them. gcc
-// gives such names to static locals alone.
+// gives such names to static locals alone; clang to the second of a function that
+// has the name of the first one (parse.count, parse.count.3), which keeps its own.
 func (o *object) partOf(f *atom) *atom {
 	if !o.byClang() {
 		return nil
 	}
 	of := whole(f.name)
+	if base, numbered := staticBase(f.name); len(o.byName[of]) > 0 && len(f.object.byName[of]) > 0 && (!numbered || base == of) {
+		return nil
+	}
 	for _, a := range o.atoms {
 		if a.kind == kindVariable && !a.global() && a.name != "" && whole(a.name) == of {
 			return a
