@@ -85,14 +85,35 @@ func (c *chain) possible(pc, sp arch.Addr) bool {
 	if c.arch.Regs.RAInRegister {
 		return true
 	}
-	possible := true
-	c.unwinder.Climb(pc, sp, func(from, to arch.Addr) bool {
-		if to != 0 {
-			possible = c.linked(from, to)
-		}
-		return possible && to != 0
-	})
+	_, possible := c.follows(pc, sp, nil)
 	return possible
+}
+
+// trail is a stack, from its innermost frame outwards, as far as it can be followed.
+type trail struct {
+	slots    []arch.Addr // of return addresses
+	rest     arch.Addr   // nothing is known from here on, unless it is complete
+	complete bool
+}
+
+// holds tells whether a return address at a place could be one of the stack.
+func (t trail) holds(slot arch.Addr) bool {
+	return slices.Contains(t.slots, slot) || !t.complete && slot >= t.rest
+}
+
+// follows is the stack of which the innermost frame is at pc, a return address, with
+// a stack pointer, if there could be such a stack. The return addresses' slots are
+// added to those that are given.
+func (c *chain) follows(pc, sp arch.Addr, slots []arch.Addr) (t trail, possible bool) {
+	t.slots, possible = slots, true
+	t.rest, t.complete = c.unwinder.Climb(pc, sp, func(from, to, slot arch.Addr) bool {
+		possible = c.linked(from, to)
+		if slots != nil {
+			t.slots = append(t.slots, slot)
+		}
+		return possible
+	})
+	return t, possible
 }
 
 // linked tells whether the function that from is in could return to an address.

@@ -129,9 +129,15 @@ func (s *suspended) isStale(h hit) bool {
 		c = &checkedStack{start: r.Start, pointers: s.pointersInto(r, idle)}
 		s.checked[r] = c
 	}
+	// What saves its own stack pointer has called something to do that, which has
+	// pushed a return address right below.
+	live := h.at
+	if !s.p.arch.Regs.RAInRegister {
+		live = h.above()
+	}
 	// A jmp_buf leads above the hit.
 	hidden := slices.ContainsFunc(c.pointers, func(p *savedPointer) bool {
-		return p.hidden && !p.inside && p.sp > h.at && s.hidesCode(p)
+		return p.hidden && !p.inside && p.sp > live && s.hidesCode(p)
 	})
 	above := hidden // something leads above the hit
 	for _, p := range c.pointers {
@@ -139,10 +145,10 @@ func (s *suspended) isStale(h hit) bool {
 			continue // it points to where its frame has been called from, if any
 		}
 		switch {
-		case p.sp <= h.at && s.resumes(p):
+		case p.sp <= live && s.resumes(p, h):
 			return false
-		case p.sp > h.at && s.unread && !above:
-			above = s.counterBeside(p, true) || s.returnsAbove(p)
+		case p.sp > live && s.unread && !above:
+			above = len(s.counterBeside(p, true))+len(s.returnsAbove(p)) > 0
 		}
 	}
 	if hidden || s.unread && !above {
@@ -178,7 +184,7 @@ type savedPointer struct {
 	hidden bool      // as in a jmp_buf
 	inside bool      // it lies in the memory that it leads into
 	asked  bool
-	leads  bool // somewhere, if it was asked
+	trails []trail // the stacks that it may lead to, if it was asked
 }
 
 // pointersInto are the words that lead into a stack now.
@@ -206,86 +212,112 @@ func (s *suspended) hidesCode(p *savedPointer) bool {
 		return false
 	}
 	pc := m.Reveal(binary.LittleEndian.Uint64(beside[:]), s.guard)
-	return s.goesOn(s.p.strip(arch.Addr(pc)), p.sp)
+	_, ok := s.goesOn(s.p.strip(arch.Addr(pc)), p.sp)
+	return ok
 }
 
 // resumes tells whether a word can be a saved stack pointer, with which something
-// goes on. There are two ways to do that: with a program counter that was saved
-// with it, or by returning to an address on the stack.
-func (s *suspended) resumes(p *savedPointer) bool {
+// goes on that would return through a hit. There are two ways to go on: with a
+// program counter that was saved with it, or by returning to an address on the stack.
+func (s *suspended) resumes(p *savedPointer, h hit) bool {
 	if !p.asked {
-		p.asked, p.leads = true, s.counterBeside(p, p.inside) || s.returnsAbove(p)
+		p.asked, p.trails = true, append(s.counterBeside(p, p.inside), s.returnsAbove(p)...)
 	}
-	return p.leads
+	return slices.ContainsFunc(p.trails, func(t trail) bool { return t.holds(h.at) })
 }
 
-// counterBeside tells whether a program counter was saved with a stack pointer. It
+// counterBeside looks for a program counter that was saved with a stack pointer. It
 // is a return address as a rule, of what has saved the two, from which the stack
 // goes on there. What was interrupted by a signal can be anywhere; right behind the
 // stack pointer, as the kernel saves the two. Nearly all have it there, and only
 // there it counts where usual says so: what calls have left is full of return
 // addresses.
-func (s *suspended) counterBeside(p *savedPointer, usual bool) bool {
+func (s *suspended) counterBeside(p *savedPointer, usual bool) (trails []trail) {
 	m := s.p.arch.Mangling
 	const room = 128 // bytes before and behind, of other registers
 	start, words := s.around(p.at, room, room)
 	for i, word := range words {
 		at := start + arch.Addr(8*i)
-		pc := s.p.strip(arch.Addr(word))
-		switch {
-		case at == p.at, usual && at != p.at+8 && (m == nil || at != p.at+arch.Addr(m.PC)):
-		case s.goesOn(pc, p.sp),
-			at == p.at+8 && s.interrupted(pc, p.sp),
-			m != nil && s.guard != 0 && s.goesOn(s.p.strip(arch.Addr(m.Reveal(word, s.guard))), p.sp):
-			return true
+		if at == p.at || usual && at != p.at+8 && (m == nil || at != p.at+arch.Addr(m.PC)) {
+			continue
+		}
+		if t, ok := s.goesOn(s.p.strip(arch.Addr(word)), p.sp); ok {
+			trails = append(trails, t)
+		}
+		if m != nil && s.guard != 0 {
+			if t, ok := s.goesOn(s.p.strip(arch.Addr(m.Reveal(word, s.guard))), p.sp); ok {
+				trails = append(trails, t)
+			}
+		}
+		if at == p.at+8 {
+			if t, ok := s.interrupted(p, arch.Addr(word)); ok {
+				trails = append(trails, t)
+			}
 		}
 	}
-	return false
+	return trails
 }
 
-// goesOn tells whether a function may go on at a return address with a stack
-// pointer.
-func (s *suspended) goesOn(pc, sp arch.Addr) bool {
-	return s.code.isReturn(pc) && s.chain.possible(pc, sp)
-}
-
-// interrupted tells whether a signal may have come right before the instruction at
-// pc. Before the first one of a function, to which programs have pointers, its return
-// address would be the last word on the stack, or in a register.
-func (s *suspended) interrupted(pc, sp arch.Addr) bool {
-	if !s.code.contains(pc) || s.code.isReturn(pc) || !s.chain.possible(pc+1, sp) {
-		return false
+// goesOn is the stack with which a function goes on at a return address, if it may.
+// The call may have left that address on the stack, and the function another of its
+// own, when it called what switches.
+func (s *suspended) goesOn(pc, sp arch.Addr) (trail, bool) {
+	if !s.code.isReturn(pc) {
+		return trail{}, false
 	}
-	start, _, ok := s.chain.unwinder.Function(pc)
-	if !ok || start != pc {
-		return true
-	}
-	var word [8]byte
-	return s.p.arch.Regs.RAInRegister || s.p.mem.Read(sp, word[:]) != nil ||
-		s.code.isReturn(arch.Addr(binary.LittleEndian.Uint64(word[:])))
+	return s.chain.follows(pc, sp, []arch.Addr{sp - 8})
 }
 
-// returnsAbove tells whether a stack pointer points to saved registers with a
-// return address, of a call that may be of what switches stacks: nothing else
-// leaves a stack so that it is gone on with by returning. Other calls' return
-// addresses stand above local variables, to which a program has pointers, too. What
-// switches may save the stack pointer without the return address, right below.
-func (s *suspended) returnsAbove(p *savedPointer) bool {
+// interrupted is the stack of what a signal came to right before the instruction at
+// pc, if it may have. Before the first one of a function, to which programs have
+// pointers, its return address would be the last word on the stack; or in a register,
+// which the kernel saves right before the stack pointer.
+func (s *suspended) interrupted(p *savedPointer, pc arch.Addr) (t trail, ok bool) {
+	if !s.code.contains(pc) || s.code.isReturn(pc) {
+		return t, false
+	}
+	if start, _, ok := s.chain.unwinder.Function(pc); ok && start == pc {
+		last := p.sp
+		if s.p.arch.Regs.RAInRegister {
+			last = p.at - 8
+		}
+		var word [8]byte
+		if s.p.mem.Read(last, word[:]) == nil && !s.code.isReturn(s.p.strip(arch.Addr(binary.LittleEndian.Uint64(word[:])))) {
+			return t, false
+		}
+	}
+	return s.chain.follows(pc+1, p.sp, []arch.Addr{})
+}
+
+// returnsAbove looks for a return address among saved registers that a stack pointer
+// points to, of a call that may be of what switches stacks: nothing else leaves a
+// stack so that it is gone on with by returning. Other calls' return addresses stand
+// above local variables, to which a program has pointers, too. What switches may save
+// the stack pointer without the return address, right below.
+func (s *suspended) returnsAbove(p *savedPointer) (trails []trail) {
+	unknown := trail{rest: p.sp}
 	area := uint64(128) // bytes in which a return address is expected
 	if s.p.arch.Regs.RAInRegister {
 		area = 256 // there are more registers to be saved, vectors too
 	}
 	start, words := s.around(p.sp, 8, area)
 	if words == nil {
-		return true // it cannot be told
+		return []trail{unknown}
 	}
 	for i, word := range words {
 		ret := s.p.strip(arch.Addr(word))
-		if s.code.isReturn(ret) && s.chain.possible(ret, start+arch.Addr(8*i)+8) && s.chain.switches(ret) {
-			return true
+		if !s.code.isReturn(ret) || !s.chain.switches(ret) {
+			continue
+		}
+		if s.p.arch.Regs.RAInRegister { // the stack pointer of the frame is not told
+			return []trail{unknown}
+		}
+		slot := start + arch.Addr(8*i)
+		if t, ok := s.chain.follows(ret, slot+8, []arch.Addr{slot}); ok {
+			trails = append(trails, t)
 		}
 	}
-	return false
+	return trails
 }
 
 // around reads words before and behind an address, as far as there is memory.

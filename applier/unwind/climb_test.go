@@ -3,6 +3,7 @@
 package unwind_test
 
 import (
+	"encoding/binary"
 	"strings"
 	"testing"
 
@@ -31,7 +32,11 @@ func TestClimb(t *testing.T) {
 						continue
 					}
 					at := i
-					w.unwinder.Climb(frames[i].PC, frames[i-1].CFA, func(from, to arch.Addr) bool {
+					rest, complete := w.unwinder.Climb(frames[i].PC, frames[i-1].CFA, func(from, to, slot arch.Addr) bool {
+						var word [8]byte
+						if err := w.mem.Read(slot, word[:]); err != nil || arch.Addr(binary.LittleEndian.Uint64(word[:])) != to {
+							t.Errorf("frame %d, %d up: %#x is not at %#x: %v", i, at-i, uint64(to), uint64(slot), err)
+						}
 						if at+1 >= len(frames) || from != frames[at].Lookup() || to != frames[at+1].PC {
 							t.Errorf("from frame %d, %d up: %#x returns to %#x, in %+v", i, at-i, uint64(from), uint64(to), frames)
 							return false
@@ -43,6 +48,13 @@ func TestClimb(t *testing.T) {
 						steps++
 						return true
 					})
+					// What is left is the rest of the frame that could not be followed.
+					if !complete && rest != frames[at-1].CFA {
+						t.Errorf("from frame %d, %d up: nothing is known from %#x on, in %+v", i, at-i, uint64(rest), frames)
+					}
+					if complete && at != len(frames)-1 {
+						t.Errorf("from frame %d: the outermost is %d of %d", i, at, len(frames))
+					}
 				}
 				// Where frames are found by a frame pointer, it has to be known.
 				if pointers := flags[0] == "-O0" || flags[0] == "-O3"; !pointers && steps < len(frames)-5 {
