@@ -33,10 +33,11 @@ type suspended struct {
 	maps     proc.Maps
 	looks    []scan.Region // what looked like stacks in the last survey
 	chain    *chain
-	hits     []hit         // of the last search: what may be frames
-	suspects []scan.Region // those that held return addresses into zones
-	own      []scan.Region // stacks that threads were on, in the last search
-	guard    uint64        // the C library's secret, once it is known
+	hits     []hit                // of the last search: what may be frames
+	suspects []scan.Region        // those that held return addresses into zones
+	before   map[scan.Region]bool // stacks that were suspects, or had hits, before
+	own      []scan.Region        // stacks that threads were on, in the last search
+	guard    uint64               // the C library's secret, once it is known
 	guarded  bool
 	seed     maphash.Seed
 	unread   bool                          // there is memory in which these were not looked for
@@ -129,6 +130,7 @@ func (s *suspended) survey() error {
 			s.suspects = append(s.suspects, pages...)
 		}
 	}
+	s.remember()
 	if m := s.p.arch.Mangling; !s.guarded && len(s.hits) > 0 && m != nil && m.Symbol != "" {
 		s.guarded = s.guardVariable()
 	}
@@ -139,6 +141,37 @@ func (s *suspended) survey() error {
 	s.await()
 	s.chain.forget()
 	return nil
+}
+
+// remember adds to the suspects the stacks that were suspects before, or had hits,
+// and those of the same size: coroutines that serve requests in turn come back to
+// where they were, and one is like the other.
+func (s *suspended) remember() {
+	if s.before == nil {
+		s.before = map[scan.Region]bool{}
+	}
+	note := func(at arch.Addr) {
+		if r, ok := s.stackOf(at); ok {
+			s.before[r] = true
+		}
+	}
+	among := map[scan.Region]bool{}
+	for _, suspect := range s.suspects {
+		among[suspect] = true
+		note(suspect.Start)
+	}
+	for _, h := range s.hits {
+		note(h.at)
+	}
+	sizes := map[uint64]bool{}
+	for r := range s.before {
+		sizes[r.Size()] = true
+	}
+	for _, r := range s.looks {
+		if whole, ok := s.stackOf(r.Start); ok && whole == r && !among[r] && (s.before[r] || sizes[r.Size()]) {
+			s.suspects = append(s.suspects, r)
+		}
+	}
 }
 
 // await waits, while the process runs, until no coroutine seems to be in a zone
