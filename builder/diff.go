@@ -208,7 +208,7 @@ func (d *diff) whyNothing() *Refusal {
 }
 
 func (u *unit) report(images []string, allowed []AllowReport) UnitReport {
-	r := UnitReport{Name: u.name, New: u.orig == nil, Excluded: u.dropped, Lines: u.onlyLines, Images: images, Allowed: allowed, Shifted: u.shifted, Changed: []Change{}}
+	r := UnitReport{Name: u.name, New: u.orig == nil, Excluded: u.dropped, Lines: u.onlyLines, Images: images, Allowed: allowed, Gone: u.gone(), Shifted: u.shifted, Changed: []Change{}}
 	for _, f := range u.fixed.atoms {
 		if d := u.changed[f]; d != nil {
 			r.Changed = append(r.Changed, Change{f.name, f.kind.String(), d.String(), d.Old, d.New})

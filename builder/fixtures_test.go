@@ -185,6 +185,9 @@ func goldenText(r *Result) string {
 		for _, c := range u.Changed {
 			line("changed: %s %s (%s)%s", c.Kind, c.Name, u.Name, because(c.Why))
 		}
+		for _, name := range u.Gone {
+			line("gone: %s (%s)", name, u.Name)
+		}
 		for _, name := range u.Excluded {
 			line("excluded: %s (%s)", name, u.Name)
 		}

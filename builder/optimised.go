@@ -73,3 +73,25 @@ func (u *unit) judgeForms(before, after *declared) {
 		}
 	}
 }
+
+// gone lists the variables of the original object that the fixed one has not: the
+// source has them no more, or the compiler leaves them out, since nothing reads them
+// any more.
+func (u *unit) gone() (names []string) {
+	if u.orig == nil {
+		return nil
+	}
+	perhaps := map[*atom]bool{}
+	for _, all := range u.pairs.ambiguous {
+		for _, o := range all {
+			perhaps[o] = true
+		}
+	}
+	for _, o := range u.orig.atoms {
+		variable := o.kind == kindVariable || o.kind == kindTLS
+		if variable && o.name != "" && o.size > 0 && u.pairs.toFixed[o] == nil && !perhaps[o] {
+			names = append(names, o.name)
+		}
+	}
+	return names
+}

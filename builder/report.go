@@ -21,6 +21,9 @@ type UnitReport struct {
 	Allowed  []AllowReport `json:"allowed,omitempty"`
 	Excluded []string      `json:"excluded,omitempty"` // changed functions that the patch spec leaves as they are
 	Lines    []string      `json:"lines,omitempty"`    // functions that differ in line numbers alone, and stay as they are
+	// Gone are variables that the fixed object has no more. While the patch is on,
+	// nothing that is patched updates them; what is reverted goes on with them.
+	Gone []string `json:"gone,omitempty"`
 	// Shifted are accesses that moved, where debug information does not tell the
 	// layout of types.
 	Shifted *ShiftReport `json:"shifted,omitempty"`

@@ -255,6 +255,9 @@ func summarise(w io.Writer, r *builder.Result, output string, size int) {
 		if len(u.Lines) > 0 {
 			fmt.Fprintf(w, "  only line numbers differ (%s): %s\n", u.Name, strings.Join(u.Lines, ", "))
 		}
+		if len(u.Gone) > 0 && len(u.Images) > 0 {
+			fmt.Fprintf(w, "  variables that are no more, and keep their values for a revert (%s): %s\n", u.Name, strings.Join(u.Gone, ", "))
+		}
 		if len(u.Excluded) > 0 {
 			fmt.Fprintf(w, "  excluded by the patch spec (%s): %s\n", u.Name, strings.Join(u.Excluded, ", "))
 		}
