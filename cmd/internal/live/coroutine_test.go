@@ -16,7 +16,11 @@ import (
 // does not matter.
 func TestCoroutine(t *testing.T) {
 	f := build(t, Recipe{Source: "coroutine"})
-	for _, kind := range []string{"ucontext", "jmpbuf", "hand", "indirect", "tail", "beside", "pointer", "own", "low", "apart"} {
+	kinds := []string{"ucontext", "jmpbuf", "hand", "indirect", "tail", "beside", "pointer", "own", "low", "apart"}
+	if peculiar(t).pushes {
+		kinds = append(kinds, "direct")
+	}
+	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			v := start(t, f, kind)
 			ask(t, v, "enter", "inside=1 last=0")

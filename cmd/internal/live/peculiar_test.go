@@ -27,6 +27,7 @@ type peculiarities struct {
 	tls        []string // flags for the way to thread-local variables that is not the usual one
 	straddles  []int    // how many bytes of an entry lie before the border of two pages
 	straddling []string // flags for that
+	pushes     bool     // a call leaves its return address on the stack
 	thunks     []string // flags for calls through a register that go through a thunk
 }
 
@@ -36,6 +37,7 @@ var ofCPU = map[string]peculiarities{
 		guarded:   []string{"-fcf-protection=full"},
 		tls:       []string{"-mtls-dialect=gnu2"},
 		straddles: []int{1, 2, 3, 4},
+		pushes:    true,
 		thunks:    []string{"-mindirect-branch=thunk", "-fcf-protection=none"},
 	},
 	"arm64": {

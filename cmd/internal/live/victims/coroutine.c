@@ -18,6 +18,7 @@
  *   own        ucontext; it is saved on the coroutine's own stack, as a local variable
  *   low        hand; it is saved at the low end of the coroutine's own stack
  *   large      hand; it is saved in memory that is too large to be searched
+ *   direct     jmpbuf; what is patched calls sigsetjmp and siglongjmp itself
  *   apart      another switch of our own, which has nothing on the stack
  */
 #define _GNU_SOURCE
@@ -51,7 +52,7 @@ struct context {
 };
 static struct context *outside, *inside; /* on the heap, as real ones mostly are */
 static char *volatile limits[2]; /* of the coroutine's stack */
-static int own;
+static int own, direct;
 
 static __attribute__((noinline)) void switch_to(struct context *from, struct context *to)
 {
@@ -89,19 +90,28 @@ static __attribute__((noinline)) void keep(void)
 		errors++;
 }
 
+/* The frame of this is a large one. */
+static __attribute__((noinline)) void leave_large(void)
+{
+	struct context here, *usual = inside;
+	if (own)
+		inside = &here;
+	if (kind == APART)
+		apart_switch(inside->apart, outside->apart);
+	else
+		switch_to(inside, outside);
+	inside = usual;
+}
+
 static __attribute__((noinline)) void pause_here(const char *why)
 {
 	if (strcmp(why, "inside"))
 		errors++;
 	sleeping_inside = 1;
-	struct context here, *usual = inside;
-	if (own)
-		inside = &here;
-	if (kind == APART) /* from a large frame */
-		apart_switch(inside->apart, outside->apart);
+	if (own || kind == APART)
+		leave_large();
 	else
 		switch_to(inside, outside);
-	inside = usual;
 	sleeping_inside = 0;
 	if (kept)
 		keep();
@@ -111,8 +121,14 @@ static __attribute__((noinline)) int work(int sleep)
 {
 	volatile char frame[512];
 	memset((void *)frame, VERSION, sizeof frame);
-	if (sleep)
+	if (direct && sleep) {
+		sleeping_inside = 1;
+		if (!sigsetjmp(inside->env, 0))
+			siglongjmp(outside->env, 1);
+		sleeping_inside = 0;
+	} else if (sleep) {
 		pause_here("inside");
+	}
 	for (unsigned i = 0; i < sizeof frame; i++)
 		if (frame[i] != VERSION)
 			errors++;
@@ -215,7 +231,8 @@ int main(int argc, char **argv)
 	indirect = pointer || !strcmp(name, "indirect");
 	tail = !strcmp(name, "tail");
 	own = !strcmp(name, "own");
-	kind = indirect || tail || !strcmp(name, "jmpbuf") ? JMPBUF : low || large || !strcmp(name, "hand") ? HAND :
+	direct = !strcmp(name, "direct");
+	kind = indirect || tail || direct || !strcmp(name, "jmpbuf") ? JMPBUF : low || large || !strcmp(name, "hand") ? HAND :
 		!strcmp(name, "apart") ? APART : UCONTEXT;
 	outside = calloc(1, sizeof *outside);
 	inside = calloc(1, sizeof *inside);
