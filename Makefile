@@ -13,7 +13,7 @@ VERSION ?= $(shell $(GIT) describe --tags --always --dirty 2>/dev/null || echo u
 export GOFLAGS := -buildvcs=false $(GOFLAGS)
 
 # COMMAND:PACKAGE, or PACKAGE alone: what is missing is installed.
-TEST_PACKAGES   := gcc g++ clang ld.lld:lld aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu libc6-dev-arm64-cross libc6-dev as:binutils make zstd minisign python3 musl-gcc:musl-tools
+TEST_PACKAGES   := qemu-aarch64:qemu-user gcc g++ clang ld.lld:lld aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu libc6-dev-arm64-cross libc6-dev as:binutils make zstd minisign python3 musl-gcc:musl-tools
 CORPUS_PACKAGES := $(TEST_PACKAGES) \
 	ipxe-qemu libaio1 libcjson1 libdeflate0 libevent-2.1-7 libfdt1 libgcrypt20 libglib2.0-0 \
 	libidn2-0 libjbig0 libjemalloc2 libjpeg62-turbo liblerc4 liblz4-1 liblzo2-2 \

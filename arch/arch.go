@@ -65,10 +65,10 @@ type Arch struct {
 	// code[insnOff:], counts from: S + A + PCAdjust is what a PC-relative
 	// relocation refers to. It is 0 for a field that is not PC-relative.
 	PCAdjust func(code []byte, insnOff, relocOff int) (int64, error)
-	// Effect tells what the instruction at the start of code does to registers. ok
-	// is false where that is not known, so that nothing is known behind it. It may
-	// be nil.
-	Effect func(code []byte) (e Effect, ok bool)
+	// Effect tells what the instruction at the start of code does to registers, in
+	// steps that are done in this order. ok is false where that is not known, so
+	// that nothing is known behind it. It may be nil.
+	Effect func(code []byte) (steps []Effect, ok bool)
 	// Bound tells what a conditional branch at the start of code says of the
 	// comparison before it; ok is false where that is no upper limit. It is nil
 	// where Effect is.
@@ -82,9 +82,11 @@ type Arch struct {
 	// Sets tells whether an instruction may change a register, by its number in
 	// Displaced. It is true where that is not known.
 	Sets func(code []byte, reg int) bool
-	// CalleeSaved says whether a register of an Effect survives a call. StackBases
-	// are the registers that may point to the function's own stack frame.
+	// CalleeSaved says whether a register of an Effect survives a call, Passed
+	// whether it may have an argument or a result. StackBases are the registers that
+	// may point to the function's own stack frame.
 	CalleeSaved func(reg int) bool
+	Passed      func(reg int) bool
 	StackBases  []int
 	// MovesStack tells whether the instruction at the start of code may set the
 	// stack pointer to anything but what it was, plus a constant or aligned:

@@ -2,27 +2,37 @@
 
 package arch
 
-// Effect is what one instruction does to the general registers and where it
-// reads or writes memory, as far as it takes to follow an address. Register
-// numbers are the port's own, below NumRegisters.
+// Effect is a step of what an instruction does: Dst becomes Left Op Src. It tells
+// of the general registers and of where memory is read or written, as far as it
+// takes to follow an address. Register numbers are the port's own, below Scratch;
+// from there up to NumRegisters are those that hold what one step of an
+// instruction hands to the next.
 type Effect struct {
 	Op   Op
 	Bits int // of the operation: 8, 16, 32, 64; a result of 32 is extended with zeros
 	Dst  Operand
+	Left Operand
 	Src  Operand
+	// Flags tells that the flags change. Those of OpCompare tell what was compared,
+	// any others nothing.
+	Flags bool
 	// Access tells that the memory operand is read or written, in Size bytes.
 	Access bool
 	Size   int
-	// ImmAt is the offset in the instruction of an immediate of 4 or 8 bytes that
-	// a relocation may fill; -1 where there is none. A relocation elsewhere is the
+	// ImmAt is the offset in the instruction of an immediate of Src that a
+	// relocation may fill; -1 where there is none. A relocation elsewhere is the
 	// displacement's.
 	ImmAt int
 }
 
-// NumRegisters bounds register numbers in effects.
-const NumRegisters = 32
+// Scratch is the first of the registers that no CPU has, NumRegisters bounds all.
+const (
+	Scratch      = 32
+	NumRegisters = Scratch + 2
+)
 
-// Op is what an instruction makes of its operands.
+// Op is what a step makes of its operands. Where it does not say so, Left is not
+// looked at.
 type Op uint8
 
 const (
@@ -31,14 +41,16 @@ const (
 	OpExtend            // Dst = Src, of Src.Bits bits, extended with zeros
 	OpSign              // Dst = Src, of Src.Bits bits, extended with the sign
 	OpAddress           // Dst = the address of Src
-	OpAdd               // Dst += Src
-	OpSub               // Dst -= Src
-	OpAnd               // Dst &= Src
-	OpLeft              // Dst <<= Src
-	OpRight             // Dst >>= Src, filled with zeros
+	OpAdd               // Dst = Left + Src
+	OpSub               // Dst = Left - Src
+	OpMul               // Dst = Left * Src
+	OpAnd               // Dst = Left & Src
+	OpLeft              // Dst = Left << Src
+	OpRight             // Dst = Left >> Src, filled with zeros
+	OpSelect            // Dst = Left or Src
 	OpZero              // Dst = 0
-	OpCompare           // the flags are those of Dst - Src
-	OpUnknown           // Dst becomes something else
+	OpCompare           // the flags are those of Left - Src
+	OpUnknown           // Dst becomes something else, perhaps made of Left and Src
 	OpCall              // all but callee-saved registers become something else
 )
 
@@ -66,8 +78,12 @@ type Operand struct {
 }
 
 // Bound is what a conditional branch tells of the comparison before it: which of
-// the two ways wants that Dst, without its sign, is at most Src + Delta.
+// the two ways wants that Left, without its sign, is at most Src + Delta. Where
+// Reg is a register, the branch tells it of that one: it is at most Most if it was
+// at most If.
 type Bound struct {
-	Taken bool
-	Delta int64
+	Taken    bool
+	Delta    int64
+	Reg      Operand
+	Most, If int64
 }

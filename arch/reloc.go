@@ -68,6 +68,11 @@ func (e Expr) Solve(x int64, o Operands) (by byte, v int64, ok bool) {
 	return e.uses, x - e.without(o), true
 }
 
+// Bits tells which bits of v + A a field with this expression tells: lo to hi-1,
+// all 64 where it tells the whole. v is the operand that by names, 0 where there
+// is none.
+func (e Expr) Bits() (by byte, lo, hi uint) { return e.uses, e.lo, e.hi }
+
 // without is X where the operand that the expression is solved for is 0.
 func (e Expr) without(o Operands) int64 {
 	switch e.uses {

@@ -49,7 +49,7 @@ func refersTo(from, to *atom) bool {
 
 // sameBorder says whether both readings of two such references agree.
 func (c *comparer) sameBorder(o, f *atom, x, y *ref) bool {
-	if y.anchor(f) && !c.sameSurroundings(x.others(o), y.others(f), x.target, y.target) {
+	if y.anchor(f) && !c.sameSurroundings(x.others(o), y.others(f), int64(x.target.off), int64(y.target.off)) && !c.sameReach(o.spot(x), f.spot(y)) {
 		return false
 	}
 	p, q := before(o, x), before(f, y)
@@ -64,11 +64,35 @@ func (c *comparer) sameBorder(o, f *atom, x, y *ref) bool {
 	return c.pairs.toOrig[q] == p
 }
 
+// sameReach says whether code reaches the same by two anchors, and does the same
+// with it.
+func (c *comparer) sameReach(x, y *spot) bool {
+	if x == nil || y == nil {
+		return false
+	}
+	same := func(xs, ys []int64) bool {
+		return slices.EqualFunc(xs, ys, func(p, q int64) bool { return p-x.at == q-y.at })
+	}
+	return same(x.passed, y.passed) && same(x.walked, y.walked) &&
+		c.sameSurroundings(x.within, y.within, x.at, y.at) && c.sameSurroundings(x.perhaps(), y.perhaps(), x.at, y.at)
+}
+
+// spot is what a function does with the address of which a reference tells a
+// part; nil where that is not known.
+func (a *atom) spot(r *ref) *spot {
+	for i := range a.refs {
+		if &a.refs[i] == r {
+			return a.follow().spots[i]
+		}
+	}
+	return nil
+}
+
 // sameSurroundings says whether the variables within reach of an anchor are the
-// same, at the same distances.
-func (c *comparer) sameSurroundings(os, fs []*atom, x, y *atom) bool {
+// same, at the same distances from it.
+func (c *comparer) sameSurroundings(os, fs []*atom, x, y int64) bool {
 	return slices.EqualFunc(os, fs, func(o, f *atom) bool {
-		if o.off-x.off != f.off-y.off || o.size != f.size {
+		if int64(o.off)-x != int64(f.off)-y || o.size != f.size {
 			return false
 		}
 		if anonymous(o) && anonymous(f) {

@@ -26,7 +26,6 @@ type unit struct {
 	hooks     []hook
 
 	alignments map[*atom]alignment // by function of fixed, where they were needed
-	followed   map[*atom]followed  // by function
 }
 
 // trouble is a change that is refused if what it is about is in an image.

@@ -154,10 +154,16 @@ func givesAddress(fn *atom, in access, r *ref) bool {
 		return true
 	}
 	if cpu.Effect != nil {
-		e, ok := cpu.Effect(in.code)
-		return ok && (e.Op == arch.OpAddress || e.Op == arch.OpMove && e.Src.Kind == arch.Immediate)
+		steps, ok := cpu.Effect(in.code)
+		return ok && len(steps) == 1 && givesPlace(&steps[0])
 	}
 	return !cpu.AccessReloc(r.typ, fn.data, int(in.at), int(r.off))
+}
+
+// givesPlace says whether a step leaves in a register what its reference tells.
+// The upper part of an address comes in one instruction, the rest in another.
+func givesPlace(e *arch.Effect) bool {
+	return e.Op == arch.OpAddress || e.Src.Kind == arch.Immediate && e.ImmAt >= 0 && (e.Op == arch.OpMove || e.Op == arch.OpAdd)
 }
 
 // inSlot says whether a reference is to the slot that holds an address.

@@ -15,11 +15,22 @@ import (
 type value struct {
 	known  bool
 	ref    int // index in the function's references; -1: a number
+	part   part
 	lo, hi int64
+
+	half bool    // not known, but the lower 32 bits are a number from lo to hi
+	of   origins // not known, but made of these, if of any places at all
 
 	moves          bool
 	since          int // the block where the loop begins
 	nextLo, nextHi int64
+}
+
+// part tells what a value is of a place: all of the address, its bits from one
+// on, or those below that one.
+type part struct {
+	bit   uint8 // 0: all of it
+	lower bool
 }
 
 const (
@@ -29,16 +40,24 @@ const (
 
 func number(lo, hi int64) value { return value{known: true, ref: -1, lo: lo, hi: hi} }
 
-func (v value) pointer() bool { return v.known && v.ref >= 0 }
+func (v value) pointer() bool { return v.known && v.ref >= 0 && v.part == part{} }
 
-func (v value) positive() bool { return v.known && v.ref < 0 && v.lo >= 0 }
+func (v value) number() bool { return v.known && v.ref < 0 }
+
+func (v value) positive() bool { return v.number() && v.lo >= 0 }
+
+// fixed says whether a value is one place and no other.
+func (v value) fixed() bool { return v.pointer() && v.lo == v.hi && !v.moves }
+
+// word says whether the lower 32 bits are a known number.
+func (v value) word() bool { return v.half || v.positive() && v.hi <= full32 }
 
 // plus adds two values; at most one may be a place.
 func (v value) plus(w value) value {
 	if v.ref < 0 {
 		v, w = w, v
 	}
-	if !v.known || !w.known || w.ref >= 0 {
+	if !v.known || !w.number() || v.part != (part{}) {
 		return value{}
 	}
 	v.lo, v.hi, v.nextLo, v.nextHi = v.lo+w.lo, v.hi+w.hi, v.nextLo+w.lo, v.nextHi+w.hi
@@ -47,20 +66,34 @@ func (v value) plus(w value) value {
 
 // minus subtracts a number.
 func (v value) minus(w value) value {
-	if !w.known || w.ref >= 0 {
+	if !w.number() {
 		return value{}
 	}
 	return v.plus(number(-w.hi, -w.lo))
 }
 
-func (v value) times(n int64) value {
+func (v value) times(w value) value {
 	switch {
-	case n == 1:
+	case w == number(1, 1):
 		return v
-	case !v.known || v.ref >= 0 || n < 0:
+	case !v.number() || !w.positive() || v.hi > farAway/max(w.hi, 1) || v.lo < -farAway/max(w.hi, 1):
+		return value{}
+	case v.lo < 0:
+		return number(v.lo*w.hi, max(v.hi, 0)*w.hi)
+	}
+	return number(v.lo*w.lo, v.hi*w.hi)
+}
+
+// either is one of two values.
+func (v value) either(w value) value {
+	switch {
+	case v == w:
+		return v
+	case !v.known || !w.known || v.ref != w.ref || v.moves || w.moves || v.part != w.part || v.part != part{}:
 		return value{}
 	}
-	return number(v.lo*n, v.hi*n).sane()
+	v.lo, v.hi = min(v.lo, w.lo), max(v.hi, w.hi)
+	return v
 }
 
 func (v value) sane() value {
@@ -75,7 +108,9 @@ func (v value) low(bits int) value {
 	switch {
 	case bits == 64:
 		return v
-	case bits == 32 && (v.positive() && v.hi <= full32 || v.pointer() && v.lo == 0 && v.hi == 0 && !v.moves):
+	case bits == 32 && v.word():
+		return number(v.lo, v.hi)
+	case bits == 32 && v.pointer() && v.lo == 0 && v.hi == 0 && !v.moves:
 		return v
 	case bits == 32:
 		return number(0, full32)
@@ -89,7 +124,9 @@ func (v value) join(w value, at int) value {
 	switch {
 	case v == w:
 		return v
-	case !v.known || !w.known || v.ref != w.ref:
+	case (v.half || w.half) && v.word() && w.word():
+		return value{half: true, lo: min(v.lo, w.lo), hi: max(v.hi, w.hi)}
+	case !v.known || !w.known || v.ref != w.ref || v.part != w.part || v.part != part{}:
 		return value{}
 	case v.ref < 0:
 		return number(min(v.lo, w.lo), max(v.hi, w.hi))
@@ -110,7 +147,9 @@ func (v value) widen(old value, rounds int) value {
 	switch {
 	case v == old:
 		return v
-	case !v.known || !old.known || v.ref != old.ref:
+	case (v.half || old.half) && v.word() && old.word() && rounds < mostRounds:
+		return value{half: true, lo: min(v.lo, old.lo), hi: max(v.hi, old.hi)}
+	case !v.known || !old.known || v.ref != old.ref || v.part != old.part:
 		return value{}
 	case v.ref >= 0 && rounds >= mostRounds+2: // numbers have settled by then
 		return value{}
@@ -186,17 +225,54 @@ func (m *machine) forget(at slot) {
 	}
 }
 
-// refine takes what a branch tells of what was compared.
+// refine takes what a branch tells of what was compared, or of a register.
 func (m *machine) refine(b arch.Bound) {
+	if b.Reg.Kind == arch.Register {
+		m.limitTo(b)
+		return
+	}
 	if m.compared < 0 {
 		return
 	}
-	v, most := m.regs[m.compared], m.limit+b.Delta
-	if v.pointer() || most < 0 || m.bits < 64 && !(v.positive() && v.hi <= full32) {
+	most := m.limit + b.Delta
+	if v := m.regs[m.compared]; v.known && v.ref >= 0 || most < 0 {
 		return
 	}
-	if !v.positive() {
-		v = number(0, most)
+	m.regs[m.compared] = m.regs[m.compared].atMost(most, m.bits)
+}
+
+// limitTo limits a register.
+func (m *machine) limitTo(b arch.Bound) {
+	v := m.regs[b.Reg.Reg]
+	if v.known && v.ref >= 0 {
+		return
 	}
-	m.regs[m.compared] = number(v.lo, min(v.hi, most)).sane()
+	if now := v.low(b.Reg.Bits); b.If < math.MaxInt64 && (!now.positive() || now.hi > b.If) {
+		return
+	}
+	m.regs[b.Reg.Reg] = v.atMost(b.Most, b.Reg.Bits)
+}
+
+// atMost is the number that was found to be no more, by an operation of so many
+// bits.
+func (v value) atMost(most int64, bits int) value {
+	switch {
+	case v.positive() && (bits == 64 || v.hi <= full32):
+		if v.lo <= most {
+			v.hi = min(v.hi, most)
+		}
+		return v
+	case bits == 64 && most <= farAway:
+		return number(0, most)
+	case bits == 64:
+		return v
+	case v.half:
+		v.hi = min(v.hi, most)
+	default:
+		v = value{half: true, hi: min(most, full32), of: v.of}
+	}
+	if v.lo > v.hi {
+		return value{of: v.of}
+	}
+	return v
 }

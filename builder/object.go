@@ -75,7 +75,8 @@ type object struct {
 	compilers []string // as .comment names them
 	lto       ltoKind
 
-	scalars map[*atom]bool // see atom.scalar
+	scalars  map[*atom]bool // see atom.scalar
+	followed map[*atom]followed
 
 	lines  []lineRow // see isLine, once they were needed
 	raw    []byte    // the file

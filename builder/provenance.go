@@ -18,15 +18,16 @@ import (
 // variable: its end.
 
 // meanings tells for references of a function what they mean, where that is
-// proved, and to which addresses something is added. Both are nil where the function
-// cannot be followed.
-func meanings(fn *atom) (map[int]*atom, map[int]bool) {
+// proved, and what else is known of them. All is nil where the function cannot be
+// followed.
+func meanings(fn *atom) (f followed) {
 	if fn.object.arch.Effect == nil {
-		return nil, nil
+		return f
 	}
 	t := &tracer{fn: fn, used: map[int][]*atom{}, walked: map[int]bool{}}
+	t.findSpots()
 	if !t.decode() || !t.settle() {
-		return nil, nil
+		return f
 	}
 	t.noting = true
 	for k := range t.code {
@@ -34,26 +35,43 @@ func meanings(fn *atom) (map[int]*atom, map[int]bool) {
 			t.block(in.clone(), k, nil)
 		}
 	}
-	out := map[int]*atom{}
+	f.means, f.walked, f.spots = map[int]*atom{}, t.walked, map[int]*spot{}
+	if t.reachedAll() {
+		for i, p := range t.spotOf {
+			if p == nil || t.astray[p.section] {
+				continue
+			}
+			if p = p.whole(); !p.lost {
+				f.spots[i] = p
+			}
+		}
+	}
 	for i, seen := range t.used {
 		if len(seen) == 1 {
-			out[i] = seen[0]
+			f.means[i] = seen[0]
 		}
 	}
 	for _, l := range t.linked {
-		a := out[l.moved]
+		a := f.means[l.moved]
 		if r := &fn.refs[l.moved]; a == nil && len(t.used[l.moved]) == 0 && !r.doubtful() {
 			a = r.target
 		}
-		if a == nil || len(t.used[l.with]) > 0 || out[l.with] != nil && out[l.with] != a {
+		if a == nil || len(t.used[l.with]) > 0 || f.means[l.with] != nil && f.means[l.with] != a {
 			continue
 		}
 		at := t.place(l.with)
 		if sec := fn.refs[l.with].target.section; sec == a.section && at >= int64(a.off) && at <= int64(a.off+a.size) {
-			out[l.with] = a
+			f.means[l.with] = a
 		}
 	}
-	return out, t.walked
+	return f
+}
+
+// followed is what following the addresses of a function told, by reference.
+type followed struct {
+	means  map[int]*atom
+	walked map[int]bool  // to its address something is added; nil where the function cannot be followed
+	spots  map[int]*spot // of those that tell a part of an address, if all that is done with it is known
 }
 
 // tracer follows the addresses of a function.
@@ -62,17 +80,22 @@ type tracer struct {
 	code    []instruction
 	entries []*machine // of instructions that a block begins with: what is known there
 	ways    [][]way    // by which a block is reached
+	labels  []int      // blocks that tables lead to
 	noting  bool
 	used    map[int][]*atom // by reference: what is read or written through it
 	linked  []link
 	walked  map[int]bool // references to whose address something is added
+
+	spotOf []*spot           // by reference, of those that tell a part of an address
+	astray map[*section]bool // an address in it was made that is not known
+	sets   []originSet
 }
 
 // instruction is one of a function, decoded.
 type instruction struct {
 	at         int
 	insn       arch.Insn
-	effect     arch.Effect
+	effects    []arch.Effect
 	known      bool
 	first, end int // its references
 	to         int // index of the instruction that it branches to; -1: none of the function
@@ -107,7 +130,7 @@ func (t *tracer) decode() bool {
 			return false
 		}
 		one := instruction{at: at, insn: in, first: ref, to: -1}
-		one.effect, one.known = a.Effect(t.fn.data[at : at+in.Len])
+		one.effects, one.known = a.Effect(t.fn.data[at : at+in.Len])
 		for ref < len(t.fn.refs) && t.fn.refs[ref].off < uint64(at+in.Len) {
 			ref++
 		}
@@ -136,15 +159,7 @@ func (t *tracer) decode() bool {
 			t.code[k+1].leads = true
 		}
 	}
-	for _, from := range t.fn.object.atoms { // tables of labels: nobody knows what is known there
-		for i := range from.refs {
-			if r := &from.refs[i]; r.target == t.fn {
-				if k, here := byAt[int(r.landing)]; here {
-					t.enter(k)
-				}
-			}
-		}
-	}
+	t.findLabels(byAt)
 	if len(t.code) > 0 {
 		t.enter(0)
 	}
@@ -162,6 +177,92 @@ func (t *tracer) decode() bool {
 func (t *tracer) enter(k int) {
 	t.code[k].leads, t.entries[k] = true, newMachine()
 	t.ways[k] = []way{{-1, newMachine()}}
+}
+
+// findLabels finds the instructions that tables lead to. What is known there is
+// what is known where the function jumps by a table; if it is not only this
+// function that does, nobody knows.
+func (t *tracer) findLabels(byAt map[int]int) {
+	jumps := slices.ContainsFunc(t.code, func(one instruction) bool { return one.insn.Kind == arch.IndirectJump })
+	whole := t.fn.parent == nil && len(t.fn.colds) == 0
+	for _, from := range t.fn.object.atoms {
+		for i := range from.refs {
+			r := &from.refs[i]
+			k, here := byAt[int(r.landing)]
+			switch {
+			case r.target != t.fn || !here || from == t.fn:
+			case jumps && whole && from.kind != kindCode:
+				t.labels = append(t.labels, k)
+			default:
+				t.enter(k)
+			}
+		}
+	}
+	if jumps {
+		t.findDistances(byAt)
+	}
+	for _, k := range t.labels {
+		t.code[k].leads = true
+	}
+}
+
+// findDistances finds what tables lead to that have distances from an address in
+// the function, counted in instructions, which no relocation shows. Where a table
+// begins, how wide its entries are, and where it ends, is not clear: all that it
+// may lead to is taken.
+func (t *tracer) findDistances(byAt map[int]int) {
+	const unit = 4
+	var bases []int
+	for k := range t.code {
+		if one := &t.code[k]; one.insn.Kind == arch.Plain && one.insn.PCRel && one.first == one.end && one.insn.Target <= arch.Addr(len(t.fn.data)) {
+			bases = append(bases, int(one.insn.Target))
+		}
+	}
+	if len(bases) == 0 {
+		return
+	}
+	leads := map[int]bool{}
+	for i := range t.fn.refs {
+		r := &t.fn.refs[i]
+		if r.target == nil || r.target.kind != kindLiteral || r.target.section.merged() || r.landing < 0 || r.landing > int64(len(r.target.data)) {
+			continue
+		}
+		table := r.target.data[r.landing:]
+		for _, base := range bases {
+			for n := range table {
+				distances := []int{int(table[n]), int(int8(table[n]))}
+				if n%2 == 0 && n+1 < len(table) {
+					two := uint16(table[n]) | uint16(table[n+1])<<8
+					distances = append(distances, int(two), int(int16(two)))
+				}
+				for _, d := range distances {
+					if k, here := byAt[base+unit*d]; here && !leads[k] {
+						leads[k] = true
+						t.labels = append(t.labels, k)
+					}
+				}
+			}
+		}
+	}
+}
+
+// reachedAll says whether there is no code to which no way was found.
+func (t *tracer) reachedAll() bool {
+	reached := false
+	for k := range t.code {
+		one := &t.code[k]
+		if one.leads {
+			reached = t.entries[k] != nil
+		}
+		if !reached && !one.insn.Nop && one.insn.Kind != arch.Stop {
+			return false
+		}
+		switch one.insn.Kind {
+		case arch.Jump, arch.IndirectJump, arch.Return, arch.Stop:
+			reached = false
+		}
+	}
+	return true
 }
 
 // mostRounds is how often a block is looked at before its numbers are given up,
@@ -205,10 +306,10 @@ func (t *tracer) arrive(from, to int, m *machine, rounds int) bool {
 	t.ways[to][i].known = m.clone()
 	all := t.ways[to][0].known.clone()
 	for _, w := range t.ways[to][1:] {
-		all.merge(w.known, func(v, w value) value { return v.join(w, to) })
+		all.merge(w.known, func(v, w value) value { return t.keep(v.join(w, to), v, w) })
 	}
 	if old := t.entries[to]; old != nil {
-		all.merge(old, func(v, w value) value { return v.widen(w, rounds) })
+		all.merge(old, func(v, w value) value { return t.keep(v.widen(w, rounds), v, w) })
 		if all.equal(old) {
 			return false
 		}
@@ -256,6 +357,9 @@ func (t *tracer) block(m *machine, k int, leads func(to int, m *machine)) {
 		case arch.Plain, arch.Call, arch.IndirectCall:
 			continue
 		case arch.CondJump:
+			if one.to < 0 {
+				t.leave(m, one)
+			}
 			if leads == nil {
 				return
 			}
@@ -275,11 +379,22 @@ func (t *tracer) block(m *machine, k int, leads func(to int, m *machine)) {
 			if k+1 < len(t.code) {
 				leads(k+1, m)
 			}
+			return
 		case arch.Jump:
 			if leads != nil && one.to >= 0 {
 				leads(one.to, m)
 			}
+			if one.to >= 0 {
+				return
+			}
+		case arch.IndirectJump:
+			for _, to := range t.labels {
+				if leads != nil {
+					leads(to, m)
+				}
+			}
 		}
+		t.leave(m, one)
 		return
 	}
 }

@@ -68,7 +68,7 @@ f:
 				t.Fatal(err)
 			}
 			f := o.byName["f"][0]
-			known, _ := meanings(f)
+			known := meanings(f).means
 			for i := range f.refs {
 				r := &f.refs[i]
 				if r.target == nil || r.target.kind == kindCode || r.target.off+uint64(r.landing) != 16 {

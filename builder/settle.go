@@ -5,6 +5,7 @@ package builder
 import (
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/ulpatch/ulpatch/arch"
 )
@@ -53,7 +54,7 @@ func (r *ref) others(from *atom) (out []*atom) {
 		return t.section.endingAt(i, at)
 	}
 	if r.landing != 0 || r.based(from) {
-		return r.anywhere()
+		return t.section.near(at, t)
 	}
 	out = t.section.endingAt(i, at)
 	behind := slices.DeleteFunc(slices.Clone(t.section.atoms[i+1:]), func(a *atom) bool { return a.size == 0 || isTable(a) })
@@ -80,13 +81,12 @@ func (r *ref) open(from *atom) bool {
 	return r.landing != 0 || t.referred != 1 || t.global() || r.based(from) || t.kind != kindLiteral && !t.object.dropsUnused()
 }
 
-// anywhere returns what a reference may mean that code adds an index to. Nobody adds
-// one to the address of a scalar.
-func (r *ref) anywhere() (out []*atom) {
-	at := int64(r.target.off) + r.landing
-	for _, a := range r.target.section.atoms {
+// near returns what code may mean that adds an index to the address of a place,
+// without one atom. Nobody adds one to the address of a scalar.
+func (s *section) near(at int64, without *atom) (out []*atom) {
+	for _, a := range s.atoms {
 		near := int64(a.off) <= at+biasReach && int64(a.off+a.size) >= at-biasReach
-		if near && a != r.target && a.size > 0 && !isTable(a) && !a.scalar() {
+		if near && a != without && a.size > 0 && !isTable(a) && !a.scalar() {
 			out = append(out, a)
 		}
 	}
@@ -158,11 +158,11 @@ func (r *ref) width(from *atom, insn int) uint64 {
 	if a.AccessReloc == nil || a.Effect == nil || !a.AccessReloc(r.typ, from.data, insn, int(r.off)) {
 		return 0
 	}
-	e, ok := a.Effect(from.data[insn:])
-	if !ok || !e.Access {
+	steps, ok := a.Effect(from.data[insn:])
+	if !ok || len(steps) != 1 || !steps[0].Access {
 		return 0
 	}
-	return uint64(e.Size)
+	return uint64(steps[0].Size)
 }
 
 // position is the index of an atom in its section.
@@ -213,15 +213,23 @@ func (r *ref) based(from *atom) bool { return !from.object.pcRelative(r.typ) }
 func (p *patch) settle(from *atom, i int, l *location) {
 	r := &from.refs[i]
 	others := r.others(from)
-	if r.open(from) && from.kind == kindCode && !r.anchor(from) {
-		if a := l.unit.meaning(from, i); a != nil {
+	switch {
+	case !r.open(from) || from.kind != kindCode:
+	case r.anchor(from):
+		if s := from.follow().spots[i]; s != nil {
+			others = r.narrow(s)
+		}
+	default:
+		if a := from.meaning(i); a != nil {
 			r.retarget(a)
 			return
 		}
-		if l.unit.walks(from, i) {
-			others = r.anywhere()
+		if from.walks(i) {
+			others = r.target.section.near(int64(r.target.off)+r.landing, r.target)
 		}
 	}
+	others = slices.DeleteFunc(others, func(a *atom) bool { return a.labelsOf() != nil && a.labelsOf() != from && a.labelsOf() != from.parent })
+	var apart []string
 	for _, other := range others {
 		at, here := p.stays(r.target, l)
 		too, there := p.stays(other, l)
@@ -239,10 +247,83 @@ func (p *patch) settle(from *atom, i int, l *location) {
 		case there && l.unit.isNew(r.target) && r.target.kind == kindTLS:
 			p.refuseThreadLocal(r.target)
 		default:
-			p.refuse(CodeAmbiguous, from.place(), from.name, "build the objects with -fdata-sections",
-				"+%#x refers to %s or to %s, which lie side by side in the object and would not in the process", r.off, p.reading(r, r.target), p.reading(r, other))
+			apart = append(apart, p.reading(r, other))
 		}
 	}
+	if len(apart) > 0 {
+		p.refuse(CodeAmbiguous, from.place(), from.name, "build the objects with -fdata-sections",
+			"+%#x refers to %s or to %s, which lie side by side in the object and would not in the process", r.off, p.reading(r, r.target), strings.Join(apart, " or to "))
+	}
+}
+
+// labelsOf is the function of which a table has labels; nil where it is none.
+// Nobody else uses it.
+func (a *atom) labelsOf() *atom {
+	if len(a.refs) == 0 || a.global() || a.refs[0].target == nil || a.refs[0].target.kind != kindCode || a.refs[0].landing == 0 {
+		return nil
+	}
+	return a.refs[0].target
+}
+
+// narrow makes a reference one to something that code does reach by its spot, and
+// returns what else that may be. All of it has to lie as it does in the object.
+func (r *ref) narrow(s *spot) (others []*atom) {
+	all := slices.Concat(s.within, s.perhaps())
+	if len(all) == 0 {
+		return nil // nothing is done with it
+	}
+	if !slices.Contains(all, r.target) {
+		access := r.access
+		r.retarget(all[0])
+		r.access = access
+	}
+	return slices.DeleteFunc(all, func(a *atom) bool { return a == r.target })
+}
+
+// referents are what code refers to by a spot, as far as places tell.
+func (s *spot) referents() []*atom {
+	all := slices.Clone(s.within)
+	for _, at := range slices.Concat(s.passed, s.walked) {
+		if a, _ := s.section.at(at); a != nil {
+			all = appendNew(all, a)
+		}
+	}
+	return all
+}
+
+// perhaps returns what may be meant by addresses of a spot that go elsewhere, or
+// to which something is added, beside what is meant for sure.
+func (s *spot) perhaps() (out []*atom) {
+	add := func(a *atom) {
+		if a != nil && !slices.Contains(s.within, a) {
+			out = appendNew(out, a)
+		}
+	}
+	for _, at := range s.passed {
+		a, i := s.section.at(at)
+		add(a)
+		for _, a := range s.section.endingAt(i, at) {
+			add(a)
+		}
+	}
+	for _, at := range s.walked {
+		a, _ := s.section.at(at)
+		add(a)
+		for _, a := range s.section.near(at, a) {
+			add(a)
+		}
+	}
+	return out
+}
+
+// at returns the last atom that begins before a place, or there, and its index.
+func (s *section) at(at int64) (a *atom, i int) {
+	for j := range s.atoms {
+		if int64(s.atoms[j].off) <= at {
+			a, i = s.atoms[j], j
+		}
+	}
+	return a, i
 }
 
 // reading describes a reference as one to a.
@@ -334,36 +415,31 @@ func (u *unit) meant(from *atom, i int, other *atom) bool {
 
 // meaning tells what a reference means, where what the code does with it proves
 // that; nil where it does not.
-func (u *unit) meaning(from *atom, i int) *atom {
-	if from.kind != kindCode {
+func (a *atom) meaning(i int) *atom {
+	if a.kind != kindCode {
 		return nil
 	}
-	return u.follow(from).means[i]
+	return a.follow().means[i]
 }
 
 // walks says whether code may add to the address that a reference tells, as a loop
 // does; a function that cannot be followed may.
-func (u *unit) walks(from *atom, i int) bool {
-	f := u.follow(from)
+func (a *atom) walks(i int) bool {
+	f := a.follow()
 	return f.walked == nil || f.walked[i]
 }
 
-func (u *unit) follow(from *atom) followed {
-	known, done := u.followed[from]
+// follow follows the addresses of a function, once.
+func (a *atom) follow() followed {
+	known, done := a.object.followed[a]
 	if !done {
-		if u.followed == nil {
-			u.followed = map[*atom]followed{}
+		if a.object.followed == nil {
+			a.object.followed = map[*atom]followed{}
 		}
-		known.means, known.walked = meanings(from)
-		u.followed[from] = known
+		known = meanings(a)
+		a.object.followed[a] = known
 	}
 	return known
-}
-
-// followed is what following the addresses of a function told, by reference.
-type followed struct {
-	means  map[int]*atom
-	walked map[int]bool // nil where the function cannot be followed
 }
 
 // retarget makes a reference one to another atom of the section, at the same

@@ -117,9 +117,10 @@ func (p *pairing) askUser(b *ballot, o, f *atom, os, fs []*atom) {
 		return
 	}
 	if sameShape(o, f) {
-		for i := range o.refs {
-			if slices.Contains(os, o.refs[i].target) && slices.Contains(fs, f.refs[i].target) {
-				b.vote(o.refs[i].target, f.refs[i].target)
+		b.voteInPlace(o, f, os, fs)
+		for _, y := range usesF {
+			if len(b.forFixed[y]) == 0 {
+				b.doubt[y] = true
 			}
 		}
 		return
@@ -139,6 +140,30 @@ func (p *pairing) askUser(b *ballot, o, f *atom, os, fs []*atom) {
 				b.vote(x, y)
 			} else if !sure {
 				b.doubt[y] = true
+			}
+		}
+	}
+}
+
+// voteInPlace votes for what the same references of two functions with the same
+// code refer to, or the same distances from an anchor.
+func (b *ballot) voteInPlace(o, f *atom, os, fs []*atom) {
+	for i := range o.refs {
+		if slices.Contains(os, o.refs[i].target) && slices.Contains(fs, f.refs[i].target) {
+			b.vote(o.refs[i].target, f.refs[i].target)
+		}
+		if !f.refs[i].anchor(f) || !o.refs[i].anchor(o) {
+			continue
+		}
+		s, z := o.follow().spots[i], f.follow().spots[i]
+		if s == nil || z == nil {
+			continue
+		}
+		for _, x := range s.referents() {
+			for _, y := range z.referents() {
+				if int64(x.off)-s.at == int64(y.off)-z.at && slices.Contains(os, x) && slices.Contains(fs, y) {
+					b.vote(x, y)
+				}
 			}
 		}
 	}
@@ -241,22 +266,29 @@ func (p *pairing) reach(a *atom, paired map[*atom]*atom, members []*atom) (found
 	walk = func(x *atom) {
 		for i := range x.refs {
 			t := x.refs[i].target
+			sure, unsure := []*atom{t}, []*atom(nil)
 			if r := &x.refs[i]; r.anchor(x) && len(r.others(x)) > 0 {
-				for _, m := range append(r.others(x), t) {
-					if slices.Contains(members, m) && !slices.Contains(perhaps, m) {
-						perhaps = append(perhaps, m)
-					}
+				if s := x.follow().spots[i]; s != nil {
+					sure = s.referents()
+				} else {
+					sure, unsure = nil, append(r.others(x), t)
 				}
-				continue
 			}
-			if t == nil || seen[t] {
-				continue
+			for _, m := range unsure {
+				if slices.Contains(members, m) {
+					perhaps = appendNew(perhaps, m)
+				}
 			}
-			seen[t] = true
-			if slices.Contains(members, t) {
-				found = append(found, t)
-			} else if paired[t] == nil || t.parent == x {
-				walk(t)
+			for _, t := range sure {
+				if t == nil || seen[t] {
+					continue
+				}
+				seen[t] = true
+				if slices.Contains(members, t) {
+					found = append(found, t)
+				} else if paired[t] == nil || t.parent == x {
+					walk(t)
+				}
 			}
 		}
 	}

@@ -31,7 +31,7 @@ func displaced(code []byte) (arch.Displaced, bool) {
 
 // sets is arch.Arch.Sets.
 func sets(code []byte, reg int) bool {
-	e, ok := effect(code)
+	e, ok := oneEffect(code)
 	switch {
 	case !ok:
 		return true

@@ -56,6 +56,7 @@ var Arch = &arch.Arch{
 	Displaced:   displaced,
 	Sets:        sets,
 	CalleeSaved: calleeSaved,
+	Passed:      passed,
 	StackBases:  []int{rsp, rbp},
 	MovesStack:  movesStack,
 	EndsInCall:  endsInCall,

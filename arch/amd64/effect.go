@@ -21,6 +21,16 @@ func calleeSaved(reg int) bool {
 	return reg == rbx || reg == rsp || reg == rbp || reg >= r12 && reg <= r15
 }
 
+// passed: parameters and results (the psABI, 3.2.3).
+func passed(reg int) bool {
+	const rax, rcx, rdx, rsi, rdi, r8, r9 = 0, 1, 2, 6, 7, 8, 9
+	switch reg {
+	case rax, rcx, rdx, rsi, rdi, r8, r9:
+		return true
+	}
+	return false
+}
+
 // one is the operation of an instruction whose first operand is all that it
 // changes, beside the flags.
 var one = map[x86asm.Op]arch.Op{
@@ -59,7 +69,28 @@ var vectorOps = map[x86asm.Op]bool{
 
 // effect is arch.Arch.Effect: instructions that compilers make of C, and of them
 // those whose every result is seen from the operands.
-func effect(code []byte) (arch.Effect, bool) {
+func effect(code []byte) ([]arch.Effect, bool) {
+	if e, ok := oneEffect(code); ok {
+		return []arch.Effect{e}, true
+	}
+	in, err := x86asm.Decode(code, 64)
+	if err != nil {
+		return nil, false
+	}
+	changed := func(reg int) arch.Effect {
+		return arch.Effect{Op: arch.OpUnknown, Dst: register(reg, 64), ImmAt: -1}
+	}
+	switch to := operandOf(in, in.Args[0]); {
+	case in.Op == x86asm.LEAVE:
+		return []arch.Effect{changed(rsp), changed(rbp)}, true
+	case in.Op == x86asm.POP && to.Kind == arch.Register && to.Bits == 64:
+		return []arch.Effect{changed(to.Reg), changed(rsp)}, true
+	}
+	return nil, false
+}
+
+// oneEffect is effect for instructions of a single step.
+func oneEffect(code []byte) (arch.Effect, bool) {
 	if len(code) >= 4 && code[0] == 0xf3 && code[1] == 0x0f && code[2] == 0x1e && code[3] == 0xfa { // endbr64
 		return arch.Effect{ImmAt: -1}, true
 	}
@@ -81,20 +112,21 @@ func effect(code []byte) (arch.Effect, bool) {
 	case in.Op == x86asm.NOP:
 		return e, true
 	case comparesVectors(in.Op):
-		e.Op, e.Access = arch.OpUnknown, hasMemory(in)
+		e.Op, e.Access, e.Flags = arch.OpUnknown, hasMemory(in), true
 	case vectorOps[in.Op]:
 		e.Access = hasMemory(in)
 	case known:
 		e.Op = op
 		e.Access = hasMemory(in) && in.Op != x86asm.LEA
+		e.Flags = !keepsFlags(op)
 	case conditionalMove(in.Op):
-		e.Op = arch.OpUnknown
+		e.Op = arch.OpSelect
 		e.Access = hasMemory(in)
 	case setsByte(in.Op):
 		e.Op, e.Bits = arch.OpUnknown, 8
 		e.Access = hasMemory(in)
 	case in.Op == x86asm.IMUL && in.Args[1] != nil:
-		e.Op = arch.OpUnknown
+		e.Op, e.Flags = arch.OpUnknown, true
 		e.Access = hasMemory(in)
 	case in.Op == x86asm.CDQE:
 		e.Op, e.Dst, e.Src = arch.OpSign, register(0, 64), register(0, 32)
@@ -116,6 +148,7 @@ func effect(code []byte) (arch.Effect, bool) {
 		return e, jumps(in)
 	}
 	e.Dst, e.Src = operandOf(in, in.Args[0]), operandOf(in, in.Args[1])
+	e.Left = e.Dst
 	if e.Dst.Kind == arch.Register && e.Dst.Bits > 0 {
 		e.Bits = e.Dst.Bits
 	} else if e.Dst.Kind == arch.Memory && e.Src.Kind == arch.Register && e.Src.Bits > 0 {
@@ -141,6 +174,15 @@ func effect(code []byte) (arch.Effect, bool) {
 		}
 	}
 	return e, true
+}
+
+// keepsFlags says whether an operation leaves the flags as they are.
+func keepsFlags(op arch.Op) bool {
+	switch op {
+	case arch.OpMove, arch.OpAddress, arch.OpExtend, arch.OpSign:
+		return true
+	}
+	return false
 }
 
 func hasMemory(in x86asm.Inst) bool {
@@ -192,7 +234,7 @@ func comparesVectors(op x86asm.Op) bool {
 // jumps says whether an instruction only goes elsewhere.
 func jumps(in x86asm.Inst) bool {
 	switch in.Op {
-	case x86asm.JMP, x86asm.JA, x86asm.JAE, x86asm.JB, x86asm.JBE, x86asm.JE, x86asm.JNE, x86asm.JG, x86asm.JGE, x86asm.JL, x86asm.JLE,
+	case x86asm.JMP, x86asm.RET, x86asm.JA, x86asm.JAE, x86asm.JB, x86asm.JBE, x86asm.JE, x86asm.JNE, x86asm.JG, x86asm.JGE, x86asm.JL, x86asm.JLE,
 		x86asm.JS, x86asm.JNS, x86asm.JO, x86asm.JNO, x86asm.JP, x86asm.JNP:
 		return true
 	}
@@ -270,7 +312,7 @@ func general(r x86asm.Reg) (n, bits int) {
 
 // constant is arch.Arch.Constant.
 func constant(code []byte) (v int64, mask []byte, ok bool) {
-	e, known := effect(code)
+	e, known := oneEffect(code)
 	const size = 4
 	if !known || e.Op != arch.OpMove || e.Src.Kind != arch.Immediate || e.Bits < 32 || e.ImmAt != len(code)-size {
 		return 0, nil, false

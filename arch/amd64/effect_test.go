@@ -36,14 +36,14 @@ func TestEffect(t *testing.T) {
 		{"cltd", []byte{0x99}, arch.OpUnknown, rdx, false, 0, none},
 		{"xor %ecx, %ecx", []byte{0x31, 0xc9}, arch.OpZero, rcx, false, 0, none},
 		{"push %rbx", []byte{0x53}, arch.OpUnknown, rsp, false, 0, none},
-		{"cmove (%rax), %ecx", []byte{0x0f, 0x44, 0x08}, arch.OpUnknown, rcx, true, 4, none},
+		{"cmove (%rax), %ecx", []byte{0x0f, 0x44, 0x08}, arch.OpSelect, rcx, true, 4, none},
 		{"movdqa (%rax), %xmm0", []byte{0x66, 0x0f, 0x6f, 0x00}, arch.OpNone, none, true, 16, none},
 		{"nopl (%rax)", []byte{0x0f, 0x1f, 0x00}, arch.OpNone, none, false, 0, none},
 		{"mov %fs:0, %rax", []byte{0x64, 0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0}, arch.OpUnknown, rax, false, 0, none},
 		{"jmp *(%rax)", []byte{0xff, 0x20}, arch.OpNone, none, true, 8, none},
 	}
 	for _, test := range tests {
-		e, ok := effect(test.code)
+		e, ok := oneEffect(test.code)
 		dst := none
 		if e.Dst.Kind == arch.Register {
 			dst = e.Dst.Reg
@@ -56,7 +56,8 @@ func TestEffect(t *testing.T) {
 		}
 	}
 	for name, code := range map[string][]byte{
-		"pop %rbx":             {0x5b},
+		"pop (%rax)":           {0x8f, 0x00},
+		"pop %bx":              {0x66, 0x5b},
 		"xchg %rax, (%rcx)":    {0x48, 0x87, 0x01},
 		"xadd %eax, (%rcx)":    {0x0f, 0xc1, 0x01},
 		"rep movsb":            {0xf3, 0xa4},
@@ -66,11 +67,28 @@ func TestEffect(t *testing.T) {
 		"prefetcht0 (%rax)":    {0x0f, 0x18, 0x08},
 		"vmovdqa (%rax),%xmm0": {0xc5, 0xf9, 0x6f, 0x00},
 		"syscall":              {0x0f, 0x05},
-		"leave":                {0xc9},
 		"nothing":              {},
 	} {
-		if e, ok := effect(code); ok {
+		if e, ok := effect(code); ok || e != nil {
 			t.Errorf("%s: %+v", name, e)
+		}
+	}
+	for name, test := range map[string]struct {
+		code []byte
+		sets []int
+	}{
+		"pop %rbx": {[]byte{0x5b}, []int{rbx, rsp}},
+		"pop %r12": {[]byte{0x41, 0x5c}, []int{r12, rsp}},
+		"leave":    {[]byte{0xc9}, []int{rsp, rbp}},
+	} {
+		steps, ok := effect(test.code)
+		if !ok || len(steps) != len(test.sets) {
+			t.Fatalf("%s: %+v, %v", name, steps, ok)
+		}
+		for i, e := range steps {
+			if e.Op != arch.OpUnknown || e.Dst.Kind != arch.Register || e.Dst.Reg != test.sets[i] {
+				t.Errorf("%s: %+v", name, e)
+			}
 		}
 	}
 	if v, mask, ok := constant([]byte{0xbe, 9, 0, 0, 0}); !ok || v != 9 || mask[0] != 0 || mask[1] != 0xff {
