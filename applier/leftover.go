@@ -141,7 +141,7 @@ func (s *suspended) isStale(h hit) bool {
 	})
 	above := hidden // something leads above the hit
 	for _, p := range c.pointers {
-		if p.inside && p.at < p.sp && (hidden || !c.describes(p, h)) {
+		if p.inside && p.at < p.sp && (hidden || !s.describes(c, p, h)) {
 			continue // it points to where its frame has been called from, if any
 		}
 		switch {
@@ -169,12 +169,20 @@ type checkedStack struct {
 
 // describes tells whether what lies below a stack in the same memory describes that
 // stack, and is no part of what calls have left: whether something else has a
-// pointer to it.
-func (c *checkedStack) describes(p *savedPointer, h hit) bool {
-	const before, behind = 128, 4096 // the saved stack pointer is so far in it
+// pointer to it. At the low end of the memory, where calls hardly come, that can be
+// anything above the hit; elsewhere it is no stack.
+func (s *suspended) describes(c *checkedStack, p *savedPointer, h hit) bool {
+	const before, behind = 128, 8 << 10 // the saved stack pointer is so far in it
+	const lowEnd = 64 << 10
+	low := p.at < c.start+lowEnd
 	return slices.ContainsFunc(c.pointers, func(q *savedPointer) bool {
-		elsewhere := q.at < c.start || q.at >= h.at
-		return elsewhere && !q.hidden && q.sp < p.at+before && q.sp+behind > p.at
+		switch {
+		case q.hidden || q.sp >= p.at+before || q.sp+behind <= p.at:
+			return false
+		case q.inside:
+			return low && q.at >= h.at
+		}
+		return low || !slices.ContainsFunc(s.own, func(r scan.Region) bool { return q.at >= r.Start && q.at < r.End })
 	})
 }
 
