@@ -31,26 +31,29 @@ func TestSequence(t *testing.T) {
 		t.Fatal(err)
 	}
 	pc := p.arch.Regs.PC
-	aborts := func() uint64 {
+	aborts := func() (uint64, error) {
 		var count [8]byte
-		if err := p.mem.Read(arch.Addr(counter), count[:]); err != nil {
-			t.Fatal(err)
+		err := p.mem.Read(arch.Addr(counter), count[:])
+		return binary.LittleEndian.Uint64(count[:]), err
+	}
+	var stood, back, before uint64
+	borrow := func() error {
+		b, err := borrowThread(p, g, program.PID, func(string) {})
+		if err != nil {
+			return err
 		}
-		return binary.LittleEndian.Uint64(count[:])
+		stood = binary.LittleEndian.Uint64(b.thread.regs[pc:])
+		back = binary.LittleEndian.Uint64(b.regs[pc:])
+		before, err = aborts()
+		return errors.Join(err, b.giveBack())
 	}
 	within := 0
 	victim.Await(t, "the thread is borrowed within its sequence", func() bool {
-		b, err := borrowThread(p, g, program.PID, func(string) {})
+		err := onOwnThread(borrow) // what does not stop in time stays seized until its end
 		if errors.Is(err, errUnfit) || errors.Is(err, errDeadline) {
 			return false
 		}
 		if err != nil {
-			t.Fatal(err)
-		}
-		stood := binary.LittleEndian.Uint64(b.thread.regs[pc:])
-		back := binary.LittleEndian.Uint64(b.regs[pc:])
-		before := aborts()
-		if err := b.giveBack(); err != nil {
 			t.Fatal(err)
 		}
 		if stood-first > 3 {
@@ -59,7 +62,13 @@ func TestSequence(t *testing.T) {
 		if back != aborted {
 			t.Fatalf("the thread stood at %#x in its sequence and goes on at %#x, expected at %#x", stood, back, aborted)
 		}
-		victim.Await(t, "the sequence is aborted", func() bool { return aborts() > before })
+		victim.Await(t, "the sequence is aborted", func() bool {
+			now, err := aborts()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return now > before
+		})
 		within++
 		return within == 20
 	})
