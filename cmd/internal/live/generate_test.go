@@ -38,29 +38,42 @@ func generate(seed uint64) string {
 	g.out.WriteString("#if MODE == 2\nint fixed;\n#endif\n")
 	g.data()
 	g.out.WriteString("static unsigned *const marks[4] = { arr0 + 8, arr1 + 4, arr2 + 1, arr3 + 8 };\n")
+	g.helpers()
 	g.out.WriteString("__attribute__((noinline)) static unsigned mix(const char *s) { unsigned h = 5; while (*s) h = h * 33 + (unsigned char)*s++; return h; }\n")
 	n := 5 + g.r.IntN(6)
 	must := g.r.IntN(n) // at least one function changes
 	for i := range n {
 		g.function(i == must)
 	}
-	// Somebody writes to every variable, so that no compiler takes one for a constant.
-	g.out.WriteString("__attribute__((noinline)) static void touch(unsigned x) { rec.a = x; rec.b = x; rec.c = x; tls0 = x; tls1 = x;\n")
-	for i := range scalars {
-		fmt.Fprintf(&g.out, "\tg%d = x; arr%d[x & 7] = x;\n", i, i%arrays)
-	}
-	for i := range buffers {
-		fmt.Fprintf(&g.out, "\tbuf%d[0] = x;\n", i)
-	}
-	for i := range pairs {
-		fmt.Fprintf(&g.out, "\tpairs%d[x & 3].a = x;\n", i)
-	}
-	fmt.Fprintf(&g.out, "}\nunsigned entry(unsigned x) { unsigned a = x * 7;\n\tif (x == 0xffffffff) touch(x);\n")
+	g.touch()
+	fmt.Fprintf(&g.out, "unsigned entry(unsigned x) { unsigned a = x * 7;\n\tif (x == 0xffffffff) touch(x);\n")
 	for i := range n {
 		fmt.Fprintf(&g.out, "\ta += f%d(a ^ x);\n", i)
 	}
 	g.out.WriteString("\treturn a; }\n")
 	return g.out.String()
+}
+
+// touch writes a function that reads every variable and writes to it, so that no
+// compiler takes one for a constant, or leaves out what both versions of the source
+// have.
+func (g *generator) touch() {
+	places := []string{"rec.a", "rec.b", "rec.c", "tls0", "tls1", "grid[x & 3][x & 3]", "bits.p", "bits.q", "bits.r", "tarr[x & 3]", "reals[x & 3]"}
+	for i := range scalars {
+		places = append(places, fmt.Sprintf("g%d", i), fmt.Sprintf("arr%d[x & 7]", i%arrays))
+	}
+	for i := range buffers {
+		places = append(places, fmt.Sprintf("buf%d[0]", i))
+	}
+	for i := range pairs {
+		places = append(places, fmt.Sprintf("pairs%d[x & 3].a", i), fmt.Sprintf("pairs%d[x & 3].b", i))
+	}
+	g.out.WriteString("__attribute__((noinline)) static void touch(unsigned x) {\n\tstatic volatile unsigned sink;\n")
+	fmt.Fprintf(&g.out, "\tsink = *cursor + !hook + %s;\n", strings.Join(places, " + "))
+	for _, p := range places {
+		fmt.Fprintf(&g.out, "\t%s = x;\n", p)
+	}
+	g.out.WriteString("\tcursor = arr0 + (x & 7); hook = x & 1 ? leaf0 : 0;\n}\n")
 }
 
 // data declares variables in an order of chance, the new ones among them.
@@ -92,6 +105,10 @@ func (g *generator) data() {
 	}
 	add(false, "static struct { unsigned a; unsigned char b; unsigned long c; } rec = { 5, 6, 7 };")
 	add(false, "static __thread unsigned tls0 = 3, tls1;")
+	add(false, "static unsigned char grid[4][5] = { { 1, 2 }, { 3 } };")
+	add(false, "static struct { unsigned p : 3, q : 13, r : 16; } bits = { 1, 2, 3 };")
+	add(false, "static double reals[4] = { 1.5, 2.5 };")
+	add(false, "static __thread unsigned tarr[4] = { 1, 2 };")
 	for i := range freshScalars {
 		add(true, "static unsigned n%d = %d;", i, g.r.IntN(50))
 	}
@@ -175,7 +192,7 @@ func (g *generator) expression() string {
 // statement may declare a static local only where nothing else in the function
 // could be taken for it.
 func (g *generator) statement(local bool) string {
-	switch k := g.r.IntN(24); {
+	switch k := g.r.IntN(32); {
 	case k == 0:
 		return fmt.Sprintf("%s %s %s;", g.scalar(), g.pick("+=", "^=", "-="), g.expression())
 	case k == 1:
@@ -213,7 +230,13 @@ func (g *generator) statement(local bool) string {
 		a := g.array()
 		return fmt.Sprintf("{ unsigned *p = %s + 8; do x += *--p; while (p != %s && *p < %d); }", a, a, 1+g.r.IntN(50))
 	}
-	if text := g.apart(local); text != "" {
+	text := ""
+	if g.r.IntN(2) == 0 {
+		text = g.apart(local)
+	} else {
+		text = g.usual(local)
+	}
+	if text != "" {
 		return text
 	}
 	return fmt.Sprintf("x = x * 31 + %s;", g.expression())
@@ -256,6 +279,90 @@ func (g *generator) apart(local bool) string {
 		return fmt.Sprintf("for (unsigned i = 0; i < 8; i++) %s[7 - i] ^= %s[i] + x;", a, b)
 	case 11:
 		return fmt.Sprintf("{ unsigned *p = %s, *q = %s + 8; while (p != %s + 8) y += *p++ * *--q; }", a, b, a)
+	}
+	return ""
+}
+
+// helpers are what usual statements use: functions that call nothing, of which the
+// fix changes some, and tables of them and of strings.
+func (g *generator) helpers() {
+	for i := range leaves {
+		fmt.Fprintf(&g.out, "%sunsigned leaf%d(unsigned x) { ", g.pick("static ", "", "__attribute__((noinline)) static "), i)
+		before := fmt.Sprintf("x = x * %d + %s;", 3+g.r.IntN(9), g.expression())
+		if after := fmt.Sprintf("x = x * %d + %s;", 3+g.r.IntN(9), g.expression()); g.r.IntN(4) == 0 {
+			fmt.Fprintf(&g.out, "unsigned y = x >> 2;\n#if MODE == 0\n\t%s\n#elif MODE == 1\n\t%s\n#else\n\tif (fixed) { %s } else { %s }\n#endif\n\t", before, after, after, before)
+		} else {
+			fmt.Fprintf(&g.out, "unsigned y = x >> 2; %s ", before)
+		}
+		g.out.WriteString("return x ^ y; }\n")
+	}
+	g.out.WriteString(`static struct pair swap(struct pair p) { struct pair q = { p.b + 1, p.a }; return q; }
+static unsigned sum(unsigned n, ...) { __builtin_va_list l; __builtin_va_start(l, n); unsigned s = 0; while (n--) s = s * 3 + __builtin_va_arg(l, unsigned); __builtin_va_end(l); return s; }
+static unsigned (*const ops[4])(unsigned) = { leaf0, leaf1, leaf2, leaf1 };
+static const char *const names[4] = { "text 1", "of it", "alpha", "text 2" };
+static const struct { const char *name; unsigned (*op)(unsigned); } list[3] = { { "it", leaf2 }, { "beta", leaf0 }, { "text 3", leaf1 } };
+static unsigned (*hook)(unsigned);
+static unsigned *cursor = arr1 + 2;
+#if MODE != 0
+static const char *const fresh[3] = { "new", "text 4", "what is left of it" };
+#endif
+`)
+}
+
+const leaves = 3
+
+// usual returns a statement, or none, as programs have them: what is kept in a
+// process are pointers to functions and into variables, strings, tables.
+func (g *generator) usual(local bool) string {
+	a, b := g.array(), g.array()
+	leaf := func() string { return fmt.Sprintf("leaf%d", g.r.IntN(leaves)) }
+	switch g.r.IntN(18) {
+	case 0:
+		return fmt.Sprintf("if (x & 1) hook = %s; else if (hook) y += hook(x) + (hook == %s);", leaf(), leaf())
+	case 1:
+		return "y += ops[x & 3](y);"
+	case 2:
+		if g.fresh {
+			return "y += mix(fresh[x % 3]);"
+		}
+		return "y += mix(names[x & 3]);"
+	case 3:
+		return fmt.Sprintf("{ *cursor += x; y ^= *cursor; if (y & 4) cursor = %s + (x & 7); }", a)
+	case 4:
+		p := g.r.IntN(pairs)
+		return fmt.Sprintf("{ struct pair p = swap(pairs%d[x & 3]); y += p.a * p.b; pairs%d[y & 3] = swap(p); }", p, p)
+	case 5:
+		return fmt.Sprintf("__builtin_memmove(%s, %s, %d);", a, b, 4*(1+g.r.IntN(8)))
+	case 6:
+		return "grid[x & 3][1 + (y & 3)] += x; y += grid[y & 3][0];"
+	case 7:
+		return fmt.Sprintf("bits.%s += x; y ^= bits.%s;", g.pick("p", "q", "r"), g.pick("p", "q", "r"))
+	case 8:
+		return fmt.Sprintf("y += sum(3, x, %s, %s);", g.scalar(), g.expression())
+	case 9:
+		if local {
+			return "{ static unsigned here; static unsigned *to = &here; *to += x; y ^= here; }"
+		}
+	case 10:
+		return "x += mix(__func__);"
+	case 11:
+		return "reals[x & 3] = reals[y & 3] * 0.5 + 1.25; y += (unsigned)(reals[x & 3] * 8);"
+	case 12:
+		return fmt.Sprintf("{ unsigned v[6] = { 1, %d, 3, x, 9, 5 }; v[x & 3] += y; y += v[y %% 6]; }", g.r.IntN(99))
+	case 13:
+		var t strings.Builder
+		for c := range 8 {
+			fmt.Fprintf(&t, " case %d: k = %d; break;", c, g.r.IntN(5000))
+		}
+		return "{ unsigned k = 3; switch (x % 11) {" + t.String() + " } y ^= k; }"
+	case 14:
+		return "for (unsigned i = 0; i < 3; i++) y += mix(list[i].name) ^ list[i].op(x);"
+	case 15:
+		return "tarr[x & 3] += y; x ^= tarr[y & 3];"
+	case 16:
+		return fmt.Sprintf("__builtin_memset(%s + (x & 3), y & 255, 8);", a)
+	case 17:
+		return fmt.Sprintf("{ unsigned char *p = (unsigned char *)&%s[x & 7]; p[y & 3] ^= x; y += *p; }", a)
 	}
 	return ""
 }
