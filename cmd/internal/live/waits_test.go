@@ -134,7 +134,7 @@ func TestWaitsKilled(t *testing.T) {
 	}
 	f := build(t, Recipe{Source: "waits"})
 	const steps = 10 // and more, of a borrowed thread
-	wait := Slow(6 * time.Second)
+	wait := max(6*time.Second, Slow(4*time.Second))
 	kills, checked := 0, 0
 	for _, c := range cases {
 		var victims [steps]*Victim
