@@ -82,11 +82,12 @@ type Arch struct {
 	// Sets tells whether an instruction may change a register, by its number in
 	// Displaced. It is true where that is not known.
 	Sets func(code []byte, reg int) bool
-	// CalleeSaved says whether a register of an Effect survives a call, Passed
-	// whether it may have an argument or a result. StackBases are the registers that
-	// may point to the function's own stack frame.
+	// CalleeSaved says whether a register of an Effect survives a call, Argument and
+	// Result whether it may have one. StackBases are the registers that may point to
+	// the function's own stack frame.
 	CalleeSaved func(reg int) bool
-	Passed      func(reg int) bool
+	Argument    func(reg int) bool
+	Result      func(reg int) bool
 	StackBases  []int
 	// MovesStack tells whether the instruction at the start of code may set the
 	// stack pointer to anything but what it was, plus a constant or aligned:

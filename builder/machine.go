@@ -178,7 +178,8 @@ type slotValue struct {
 type machine struct {
 	regs     [arch.NumRegisters]value
 	slots    map[slot]slotValue
-	compared int // the register of the last comparison with a number; -1: none
+	frame    origins // of what was put into the frame, wherever that is
+	compared int     // the register of the last comparison with a number; -1: none
 	limit    int64
 	bits     int
 }
@@ -211,7 +212,7 @@ func (m *machine) merge(w *machine, both func(v, w value) value) {
 }
 
 func (m *machine) equal(w *machine) bool {
-	return m.regs == w.regs && m.compared == w.compared && m.limit == w.limit && m.bits == w.bits && maps.Equal(m.slots, w.slots)
+	return m.regs == w.regs && m.frame == w.frame && m.compared == w.compared && m.limit == w.limit && m.bits == w.bits && maps.Equal(m.slots, w.slots)
 }
 
 // forget drops what the frame holds where a store of a word to a slot may have

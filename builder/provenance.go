@@ -307,9 +307,11 @@ func (t *tracer) arrive(from, to int, m *machine, rounds int) bool {
 	all := t.ways[to][0].known.clone()
 	for _, w := range t.ways[to][1:] {
 		all.merge(w.known, func(v, w value) value { return t.keep(v.join(w, to), v, w) })
+		all.frame = t.both(all.frame, w.known.frame)
 	}
 	if old := t.entries[to]; old != nil {
 		all.merge(old, func(v, w value) value { return t.keep(v.widen(w, rounds), v, w) })
+		all.frame = t.both(all.frame, old.frame)
 		if all.equal(old) {
 			return false
 		}

@@ -182,13 +182,7 @@ func (t *tracer) stray(v value) {
 	case v.known:
 		t.spotOf[v.ref].lost = true
 	default:
-		for _, ref := range t.sets[v.of].refs {
-			if p := t.spotOf[ref]; p != nil {
-				p.lost = true
-			} else {
-				t.walked[ref] = true
-			}
-		}
+		t.lose(v)
 	}
 }
 
@@ -239,31 +233,39 @@ func (t *tracer) border(moved, v value) {
 func (a *atom) touches(at int64) bool { return at >= int64(a.off) && at <= int64(a.off+a.size) }
 
 // leave notes which addresses go along where a function is left: to one that
-// wants arguments or gets results, or to a part of the function that lies
+// wants arguments, back with results, or to a part of the function that lies
 // elsewhere and may use all.
 func (t *tracer) leave(m *machine, one *instruction) {
-	if !t.noting {
-		return
-	}
 	for i := one.first; i < one.end; i++ {
 		if to := t.fn.refs[i].target; to != nil && (to.parent != nil || t.fn.parent != nil || t.fn.refs[i].landing != 0) {
-			for _, v := range m.regs {
-				t.lose(v)
-			}
-			for _, v := range m.slots {
-				t.lose(v.value)
-			}
+			t.loseAll(m)
 			return
 		}
 	}
-	t.handOver(m)
+	if one.insn.Kind == arch.Return {
+		t.handOver(m, t.fn.object.arch.Result)
+		return
+	}
+	t.handOver(m, t.fn.object.arch.Argument)
+}
+
+// loseAll gives up everything.
+func (t *tracer) loseAll(m *machine) {
+	for _, v := range m.regs {
+		t.lose(v)
+	}
+	t.lose(value{of: m.frame})
 }
 
 // lose gives up a value.
 func (t *tracer) lose(v value) {
-	for _, ref := range t.sets[t.madeOf(v)].refs {
-		if p := t.spotOf[ref]; p != nil {
-			p.lost = true
+	if !t.noting {
+		return
+	}
+	of := t.madeOf(v)
+	for _, ref := range t.sets[of].refs {
+		if s := t.spotOf[ref]; s != nil {
+			s.lost = true
 		} else {
 			t.walked[ref] = true
 		}

@@ -11,9 +11,7 @@ import (
 // step runs one instruction.
 func (t *tracer) step(m *machine, one *instruction) {
 	if !one.known {
-		for r := range m.regs {
-			t.stray(m.regs[r])
-		}
+		t.loseAll(m)
 		*m = *newMachine()
 		return
 	}
@@ -30,7 +28,7 @@ func (t *tracer) effect(m *machine, one *instruction, e *arch.Effect) {
 	}
 	switch {
 	case e.Op == arch.OpCall:
-		t.handOver(m)
+		t.handOver(m, t.fn.object.arch.Argument)
 		for r := range m.regs {
 			if !t.fn.object.arch.CalleeSaved(r) {
 				m.regs[r] = value{}
@@ -51,15 +49,15 @@ func (t *tracer) effect(m *machine, one *instruction, e *arch.Effect) {
 	case e.Dst.Kind == arch.Register && e.Op != arch.OpNone:
 		t.set(m, e.Dst.Reg, t.result(m, one, e))
 	case e.Op == arch.OpUnknown: // goes to where nothing is followed
-		t.stray(t.operand(m, one, e, &e.Left))
-		t.stray(t.operand(m, one, e, &e.Src))
+		t.lose(t.operand(m, one, e, &e.Left))
+		t.lose(t.operand(m, one, e, &e.Src))
 	}
 }
 
 // handOver notes the addresses that other code gets.
-func (t *tracer) handOver(m *machine) {
+func (t *tracer) handOver(m *machine, in func(reg int) bool) {
 	for r := range m.regs {
-		if t.noting && t.fn.object.arch.Passed(r) {
+		if t.noting && in(r) {
 			t.pass(m.regs[r])
 		}
 	}
@@ -78,7 +76,7 @@ func (t *tracer) walk(m *machine, one *instruction, e *arch.Effect) {
 		from = append(from, e.Src.Base, e.Src.Index)
 	case arch.OpMove:
 		if _, own := t.slot(m, one, e, &e.Dst); e.Src.Kind == arch.Register && e.Dst.Kind == arch.Memory && own {
-			t.stray(m.regs[e.Src.Reg])
+			from = append(from, e.Src.Reg)
 		}
 	default:
 		for _, o := range []*arch.Operand{&e.Left, &e.Src} {
@@ -121,7 +119,7 @@ func (t *tracer) result(m *machine, one *instruction, e *arch.Effect) value {
 			}
 		case o.Kind == arch.Register:
 			v.of = t.both(v.of, t.madeOf(m.regs[o.Reg]))
-		case o.Kind == arch.Immediate:
+		case o.Kind == arch.Immediate, o.Kind == arch.Memory && e.Op == arch.OpMove:
 			v.of = t.both(v.of, t.madeOf(t.operand(m, one, e, o)))
 		}
 	}
@@ -233,6 +231,7 @@ func (t *tracer) operand(m *machine, one *instruction, e *arch.Effect, o *arch.O
 			if v := m.slots[s]; v.bits == e.Bits || v.bits == o.Bits {
 				return v.value
 			}
+			return value{of: m.frame}
 		}
 	}
 	return value{}
@@ -369,6 +368,7 @@ func (t *tracer) store(m *machine, one *instruction, e *arch.Effect) {
 		return
 	}
 	v := t.result(m, one, e)
+	m.frame = t.both(m.frame, t.madeOf(v))
 	m.forget(s)
 	if e.Bits >= 32 && v.known {
 		m.slots[s] = slotValue{v, e.Bits}

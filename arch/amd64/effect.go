@@ -21,15 +21,18 @@ func calleeSaved(reg int) bool {
 	return reg == rbx || reg == rsp || reg == rbp || reg >= r12 && reg <= r15
 }
 
-// passed: parameters and results (the psABI, 3.2.3).
-func passed(reg int) bool {
-	const rax, rcx, rdx, rsi, rdi, r8, r9 = 0, 1, 2, 6, 7, 8, 9
+// argument and result: the psABI, 3.2.3. rax tells a function with variable
+// arguments of vector registers.
+func argument(reg int) bool {
+	const rax, rcx, rdx, rsi, rdi, r8, r9, r10 = 0, 1, 2, 6, 7, 8, 9, 10 // r10: of a nested function
 	switch reg {
-	case rax, rcx, rdx, rsi, rdi, r8, r9:
+	case rax, rcx, rdx, rsi, rdi, r8, r9, r10:
 		return true
 	}
 	return false
 }
+
+func result(reg int) bool { return reg == 0 || reg == 2 }
 
 // one is the operation of an instruction whose first operand is all that it
 // changes, beside the flags.

@@ -18,9 +18,11 @@ const (
 
 func calleeSaved(reg int) bool { return reg >= 19 && reg <= 29 || reg == stackPointer }
 
-// passed: parameters and results, and x8, where a large result goes (AAPCS64,
-// 6.8 and 6.9).
-func passed(reg int) bool { return reg <= 8 }
+// argument: x8 tells where a large result goes (AAPCS64, 6.8.2 and 6.9).
+func argument(reg int) bool { return reg <= 8 }
+
+// result: one of up to 16 bytes.
+func result(reg int) bool { return reg <= 1 }
 
 // word is an instruction.
 type word uint32
@@ -449,7 +451,7 @@ func (w word) vector() ([]arch.Effect, bool) {
 	const x = 64
 	rd, rn := orZero(w.rd(), x), orZero(w.rn(), x)
 	from := func() ([]arch.Effect, bool) {
-		return []arch.Effect{into(scratch(first, x), arch.OpUnknown, rn, rn)}, true
+		return []arch.Effect{{Op: arch.OpUnknown, Left: rn, ImmAt: -1}}, true
 	}
 	to := func() ([]arch.Effect, bool) { return made(rd, arch.Operand{}, arch.Operand{}), true }
 	scalar := w.field(24, 5) == 0b11110 && !w.bit(29) && !w.bit(30)

@@ -242,7 +242,7 @@ func (m *model) check(tr, after *trial) (told int, err error) {
 				nzcv, sure = m.compare(e)
 			}
 		}
-		if e.Op == arch.OpCompare || e.Op == arch.OpNone && e.Dst.Kind != arch.Memory {
+		if e.Op == arch.OpCompare || e.Dst.Kind == arch.NoOperand || e.Op == arch.OpNone && e.Dst.Kind != arch.Memory {
 			continue
 		}
 		v, known := m.result(e)
