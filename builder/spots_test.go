@@ -62,6 +62,7 @@ f:
 		{"a product that is too large is added", "mov w2, #16\nand w1, w1, #1\nadr x9\numaddl x9, w1, w2, x9\nldr w3, [x9]\nret", "+16"},
 		{"one of two", "mov w1, #0\nmov w2, #3\ntst w3, w3\ncsel w1, w1, w2, eq\nadr x9\nldr w2, [x9, w1, uxtw #2]\nret", "right"},
 		{"it or something else", "adr x9\ntst w3, w3\ncsel x9, x9, x4, eq\nldr w2, [x9]\nret", lost},
+		{"one way to an access has something else", "adr x9\ncbz w1, 1f\nmov x9, x2\n1: ldr w2, [x9]\nret", lost},
 		{"it moves along", "adr x9\nmov w2, #4\n1: ldr w1, [x9], #4\nsubs w2, w2, #1\nb.ne 1b\nret", "right"},
 		{"it moves along from its end", "adr x9\nmov w2, #4\n1: ldr w1, [x9, #-4]!\nsubs w2, w2, #1\nb.ne 1b\nret", "left"},
 		{"it begins before what is read", "adr x9\nmov w1, #0\n1: cmp w1, #3\nb.ls 2f\nldr w3, [x9]\n2: add x9, x9, #4\nadd w1, w1, #1\ncmp w1, #8\nb.ne 1b\nret", "+16"},
