@@ -265,9 +265,10 @@ func (t *tracer) reachedAll() bool {
 	return true
 }
 
-// mostRounds is how often a block is looked at before its numbers are given up,
-// and twice that before the function is.
-const mostRounds = 4
+const (
+	mostRounds = 4  // how often a block is looked at before its numbers are given up
+	endless    = 64 // and before the function is; what an address may be made of still grows by then
+)
 
 // settle finds what is known at the start of each block, whichever way it is
 // reached.
@@ -282,7 +283,7 @@ func (t *tracer) settle() bool {
 	for len(queue) > 0 {
 		k := slices.Min(queue)
 		queue = slices.DeleteFunc(queue, func(q int) bool { return q == k })
-		if rounds[k]++; rounds[k] > 2*mostRounds {
+		if rounds[k]++; rounds[k] > endless {
 			return false
 		}
 		t.block(t.entries[k].clone(), k, func(to int, m *machine) {
