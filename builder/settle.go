@@ -3,11 +3,14 @@
 package builder
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/ulpatch/ulpatch/arch"
 )
+
+const mostReadings = 3 // that a refusal names
 
 // settle makes all readings of a reference lead to one address, or refuses it.
 // Where a literal has to stay in the image for that, p.again is set: what was
@@ -51,6 +54,9 @@ func (p *patch) settle(from *atom, i int, l *location) {
 		default:
 			apart = append(apart, p.reading(r, other))
 		}
+	}
+	if more := len(apart) - mostReadings; more > 0 {
+		apart = append(apart[:mostReadings], fmt.Sprintf("%d more", more))
 	}
 	if len(apart) > 0 {
 		p.refuse(CodeAmbiguous, from.place(), from.name, "build the objects with -fdata-sections",

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -165,7 +166,10 @@ func openImages(opts *builder.Options, images, debugs []string) (files []*os.Fil
 	return files, nil
 }
 
-// refused prints all reasons but the last and returns that with its exit code.
+// mostOfCode is how many refusals of one code are printed; a report has all.
+const mostOfCode = 10
+
+// refused prints the reasons but the last, and returns that with its exit code.
 func refused(c *cli.Context, err error) error {
 	var all builder.Refusals
 	if !errors.As(err, &all) || len(all) == 0 {
@@ -173,11 +177,20 @@ func refused(c *cli.Context, err error) error {
 	}
 	last := all[len(all)-1]
 	hints := []string{last.Advice}
+	count := map[builder.Code]int{}
 	for _, r := range all[:len(all)-1] {
+		if count[r.Code]++; count[r.Code] > mostOfCode {
+			continue
+		}
 		ui.Errorf(c.App.ErrWriter, program, "%v", r)
 		if r.Advice != "" && !slices.Contains(hints, r.Advice) {
 			hints = append(hints, r.Advice)
 			ui.Hintf(c.App.ErrWriter, program, "%s", r.Advice)
+		}
+	}
+	for _, code := range slices.Sorted(maps.Keys(count)) {
+		if more := count[code] - mostOfCode; more > 0 {
+			ui.Errorf(c.App.ErrWriter, program, "and %d more [%s]", more, code)
 		}
 	}
 	plain := errors.New(last.Error())
