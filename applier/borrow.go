@@ -366,7 +366,7 @@ func (b *borrowed) restore() error {
 		return err
 	}
 	if err := b.stopper.await([]*thread{b.thread}, time.Now().Add(heldTimeout)); err != nil {
-		return fmt.Errorf("give back thread %d: %v", b.TID, err) // not ErrBusy: it made its calls
+		return fmt.Errorf("give back thread %d: %s", b.TID, err.Error()) // not ErrBusy: it made its calls
 	}
 	return nil
 }

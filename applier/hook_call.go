@@ -259,7 +259,7 @@ func (c *call) giveStolen() error {
 		return err
 	}
 	if err := c.stopper.await([]*thread{c.thread}, time.Now().Add(heldTimeout)); err != nil {
-		return fmt.Errorf("thread %d: %v", c.TID, err) // not ErrBusy: the function was called
+		return fmt.Errorf("thread %d: %s", c.TID, err.Error()) // not ErrBusy: the function was called
 	}
 	_, err := c.syscall("getpid", c.p.arch.Syscall.Getpid)
 	return err

@@ -242,7 +242,7 @@ func (w word) exchanged(size, with int, tells arch.Operand) []arch.Effect {
 // structures: of one to four vector registers, or an element of each. The base may
 // move behind the access.
 func (w word) structures() ([]arch.Effect, bool) {
-	size := 0
+	var size int
 	opcode := w.field(12, 4)
 	if !w.bit(24) {
 		registers := map[int]int{0b0000: 4, 0b0010: 4, 0b0100: 3, 0b0110: 3, 0b0111: 1, 0b1000: 2, 0b1010: 2}[opcode]

@@ -230,7 +230,7 @@ func (g *generator) statement(local bool) string {
 		a := g.array()
 		return fmt.Sprintf("{ unsigned *p = %s + 8; do x += *--p; while (p != %s && *p < %d); }", a, a, 1+g.r.IntN(50))
 	}
-	text := ""
+	var text string
 	if g.r.IntN(2) == 0 {
 		text = g.apart(local)
 	} else {
