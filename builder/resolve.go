@@ -4,6 +4,7 @@ package builder
 
 import (
 	"debug/elf"
+	"fmt"
 	"slices"
 
 	"github.com/ulpatch/ulpatch/arch"
@@ -61,8 +62,12 @@ func (p *patch) internal(from *atom, r *ref, h arch.Howto) dest {
 	if located && p.unsure(o, at, l) {
 		return dest{}
 	}
-	if o == nil && len(l.unit.pairs.ambiguous[t]) > 0 && !l.unit.ofLabels(t) {
-		p.refuse(CodeAmbiguous, t.place(), t.name, "give the variable or function a name of its own", "it may be each of %v of the original", l.unit.pairs.ambiguous[t])
+	if all := l.unit.pairs.ambiguous[t]; o == nil && len(all) > 0 && !l.unit.ofLabels(t) {
+		what := fmt.Sprintf("it may be each of %v of the original", all)
+		if len(all) == 1 {
+			what = fmt.Sprintf("it may be %v of the original, or a new one", all[0])
+		}
+		p.refuse(CodeAmbiguous, t.place(), t.name, "give the variable or function a name of its own", "%s", what)
 		return dest{}
 	}
 	if at, kept := p.kept[t]; kept {
