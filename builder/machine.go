@@ -195,7 +195,9 @@ func (m *machine) clone() *machine {
 // merge takes for each register and slot what both of two values tell.
 func (m *machine) merge(w *machine, both func(v, w value) value) {
 	for r := range m.regs {
-		m.regs[r] = both(m.regs[r], w.regs[r])
+		if m.regs[r] != w.regs[r] {
+			m.regs[r] = both(m.regs[r], w.regs[r])
+		}
 	}
 	for s, one := range m.slots {
 		other, here := w.slots[s]
