@@ -57,10 +57,7 @@ type declarationReader struct {
 func (d *declarationReader) read(r *dwarf.Reader) error {
 	for depth := 0; ; {
 		e, err := r.Next()
-		if err != nil {
-			return err
-		}
-		if e == nil {
+		if e == nil || err != nil { // what was read up to there counts
 			break
 		}
 		name, _ := e.Val(dwarf.AttrName).(string)
